@@ -11,4 +11,4 @@ mod url;
 
 pub use bytes::Bytes;
 pub use error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
-pub use url::Url;
+pub use url::{Endpoint, IntoUrl, Scheme, Url};
