@@ -2,6 +2,7 @@
 
 use crate::probe::Found;
 use bindgen::callbacks::{DeriveTrait, ImplementsTrait};
+use std::fs;
 use std::panic;
 use std::path::Path;
 
@@ -19,6 +20,7 @@ const NOT_EXPORTED: &[&str] = &[
     "globus_ftp_control_close",
     "globus_ftp_control_command_free",
     "globus_ftp_data_close",
+    "globus_gsi_callback_[gs]et_goodtill",
     "globus_gsi_cred_get_path_lengths",
     "globus_gss_assist_acquire_cred_dir",
     "globus_state_queue_event",
@@ -38,6 +40,7 @@ pub(crate) fn generate(found: &Found, with_ftp_client: bool, out: &Path) -> Resu
 
     let mut builder = bindgen::Builder::default()
         .header("wrapper.h")
+        .use_core()
         .clang_args(found.include_paths.iter().map(|path| format!("-I{}", path.display())))
         .rust_edition(bindgen::RustEdition::Edition2024)
         .rust_target(bindgen::RustTarget::stable(88, 0).map_err(|e| e.to_string())?)
@@ -71,10 +74,33 @@ pub(crate) fn generate(found: &Found, with_ftp_client: bool, out: &Path) -> Resu
              libclang's own headers are missing (Debian, Ubuntu: libclang-dev; Fedora: clang-devel)."
         )
     })?;
-    let file = out.join("bindings.rs");
-    bindings
-        .write_to_file(&file)
-        .map_err(|error| format!("globus-sys: cannot write {}: {error}", file.display()))
+    let text = bindings.to_string();
+    write(&out.join("symbols.rs"), &symbols(&text))?;
+    write(&out.join("bindings.rs"), &text)
+}
+
+/// A Rust array of the names and addresses of all that is bound, for the link test.
+fn symbols(bindings: &str) -> String {
+    let mut text = String::from("&[\n");
+    for (declaration, address) in
+        [("pub fn ", ""), ("pub static ", "&raw const "), ("pub static mut ", "&raw const ")]
+    {
+        for (at, _) in bindings.match_indices(declaration) {
+            let rest = &bindings[at + declaration.len()..];
+            let name =
+                rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
+            // Methods that bindgen writes itself, such as those of bit fields, have other names.
+            if ["globus_", "GLOBUS_", "gss_", "GSS_"].iter().any(|prefix| name.starts_with(prefix)) {
+                text.push_str(&format!("    (\"{name}\", ({address}{name}) as *const ()),\n"));
+            }
+        }
+    }
+    text.push_str("]\n");
+    text
+}
+
+fn write(file: &Path, text: &str) -> Result<(), String> {
+    fs::write(file, text).map_err(|error| format!("globus-sys: cannot write {}: {error}", file.display()))
 }
 
 /// What bindgen cannot see in the headers.
