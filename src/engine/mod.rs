@@ -1,81 +1,52 @@
-//! The Globus thread (being written; these signatures are the contract with `session`).
-use crate::error::Result;
-use bytes::Bytes;
+//! The Globus thread: data channels and GSS contexts, and nothing else.
+//!
+//! One process-wide thread, "globus", makes every call into the Globus Toolkit: activation, data channels
+//! (`globus_ftp_control`'s data half), GSSAPI, error printing. It knows no FTP verb, does no DNS, reads no file and runs no
+//! user code. All `unsafe` of this crate is in this folder.
+//!
+//! # What holds
+//!
+//! * **Commands in, channel sends out.** Handles outside ([`DataPort`], [`ReadRun`], [`WriteRun`], [`CredentialHandle`],
+//!   [`GssContext`]) hold an id and the [`queue`]; dropping one posts a command and never waits.
+//! * **Callbacks only record.** A C callback copies its scalars, turns its error into an owned value and pushes an
+//!   [`event`](data::Event) on a list of this thread, under a panic guard. What follows from it is done by the loop after
+//!   `globus_callback_space_poll` has returned. So no call into C is ever made from inside a callback, nothing is
+//!   registered before C has finished with the event that allows it (C12, and §3.3 of the control semantics), and no
+//!   borrow of the engine's state is alive while C runs callbacks.
+//! * **`user_arg` is a number**, never an address: an id that is given once and never again. A callback that nobody waits
+//!   for finds nothing and is counted as stray.
+//! * **C touches only what the engine owns**: handles are boxed and stay until they are destroyed or parked; buffers stay
+//!   in the table of operations until their callback came back, whoever lost interest meanwhile; outgoing [`Bytes`] are
+//!   kept alive there too. A forgotten future can therefore leak, but never dangle.
+//! * **Exactly one end.** A run ends once: when every registered buffer is back and either end-of-file or an error was
+//!   seen. An error ends the port; the session opens a new one.
+//! * **What does not come back is counted**: a handle whose connect or handshake failed cannot be destroyed (C11) and is
+//!   parked for ever, and [`Counters`] says how many.
+//!
+//! What must never live here: protocol text, policy about addresses or retries, anything that can block.
 
-/// The running engine; cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Engine(());
+mod buffer;
+mod command;
+mod convert;
+mod counters;
+mod data;
+mod failure;
+mod fds;
+mod gss;
+mod handle;
+mod port;
+mod ports;
+mod queue;
+mod run;
+mod security;
+mod thread;
+mod wake;
 
-impl Engine {
-    /// The engine, started by the first call.
-    pub(crate) async fn get() -> Result<Self> {
-        todo!()
-    }
-
-    /// Imports a credential from PEM text: certificate, private key, chain (any order Globus takes).
-    pub(crate) async fn import_credential(&self, _pem: Bytes) -> Result<CredentialHandle> {
-        todo!()
-    }
-
-    /// A GSSAPI initiator's context; no token has been made yet.
-    pub(crate) async fn gss_context(
-        &self,
-        _credential: &CredentialHandle,
-        _target: TargetName,
-        _delegate: bool,
-    ) -> Result<GssContext> {
-        todo!()
-    }
-}
-
-/// An imported credential, released on the engine thread with its last clone.
-#[derive(Debug, Clone)]
-pub(crate) struct CredentialHandle(());
-
-impl CredentialHandle {
-    /// The subject's distinguished name, `/O=…/CN=…`.
-    pub(crate) fn subject(&self) -> &str {
-        todo!()
-    }
-    /// When it ends.
-    pub(crate) fn expires(&self) -> std::time::SystemTime {
-        todo!()
-    }
-}
-
-/// Whom the server has to prove to be.
-#[derive(Debug, Clone)]
-pub(crate) enum TargetName {
-    /// The host name of the URL, compared with the certificate's names (`host@NAME`).
-    Host(String),
-    /// An exact distinguished name.
-    Subject(String),
-}
-
-/// One security context; deleted on the engine thread when dropped.
-#[derive(Debug)]
-pub(crate) struct GssContext(());
-
-/// What one round of the handshake gives.
-#[derive(Debug)]
-pub(crate) struct Step {
-    /// To be sent to the server, if not empty.
-    pub(crate) token: Bytes,
-    /// The context is established (mutual authentication and confidentiality were checked).
-    pub(crate) complete: bool,
-}
-
-impl GssContext {
-    /// One round: the server's token in (empty the first time), ours out.
-    pub(crate) async fn step(&mut self, _token: Bytes) -> Result<Step> {
-        todo!()
-    }
-    /// Protects messages, in order, with confidentiality.
-    pub(crate) async fn wrap(&mut self, _messages: Vec<Bytes>) -> Result<Vec<Bytes>> {
-        todo!()
-    }
-    /// Opens tokens, in wire order; an integrity failure is an error and ends the context.
-    pub(crate) async fn unwrap(&mut self, _tokens: Vec<Bytes>) -> Result<Vec<Bytes>> {
-        todo!()
-    }
-}
+pub(crate) use counters::{Counters, Gauge};
+pub(crate) use data::{Direction, PortSecurity, PortSettings, Protection};
+pub(crate) use failure::{Failure, FailureKind};
+pub(crate) use fds::{move_high, raise_limit};
+pub(crate) use port::DataPort;
+pub(crate) use run::{ReadRun, WriteRun};
+pub(crate) use security::{CredentialHandle, GssContext, Step, TargetName};
+pub(crate) use thread::{Engine, shutdown};

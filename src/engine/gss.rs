@@ -1,0 +1,315 @@
+//! GSSAPI on the engine thread: credentials imported from memory, initiator contexts, message protection.
+//!
+//! No function here does I/O on a network: tokens come from and go to the session. The library reads the directory of
+//! trusted certificates (`X509_CERT_DIR`) while it checks the server's.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::ptr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use globus_sys as sys;
+
+use super::command::Id;
+use super::convert::{self, take_gss_buffer};
+use super::counters::Counters;
+use super::failure::{Failure, FailureKind};
+use super::security::{CredentialHandle, GssContext, Step, TargetName};
+use super::thread::Engine;
+
+/// Largest credential text that is imported, in bytes.
+const PEM_LIMIT: usize = 1 << 20;
+
+/// The credentials that are in use.
+#[derive(Debug)]
+pub(super) struct Credentials {
+    held: HashMap<Id, sys::gss_cred_id_t>,
+    counters: Arc<Counters>,
+}
+
+/// The security contexts that are in use.
+#[derive(Debug)]
+pub(super) struct Contexts {
+    held: HashMap<Id, Context>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug)]
+struct Context {
+    raw: sys::gss_ctx_id_t,
+    target: sys::gss_name_t,
+    /// Kept for as long as the context may look at it.
+    credential: CredentialHandle,
+    delegate: bool,
+    complete: bool,
+}
+
+fn buffer_of(bytes: &[u8]) -> sys::gss_buffer_desc {
+    sys::gss_buffer_desc { length: bytes.len(), value: bytes.as_ptr().cast_mut().cast() }
+}
+
+fn empty_buffer() -> sys::gss_buffer_desc {
+    sys::gss_buffer_desc { length: 0, value: ptr::null_mut() }
+}
+
+fn is_error(major: sys::OM_uint32) -> bool {
+    sys::GSS_ERROR(major) != 0
+}
+
+/// The failure behind a pair of GSS status codes.
+fn failure(major: sys::OM_uint32, minor: sys::OM_uint32) -> Failure {
+    // GSI's minor status is a `globus_result_t`: the error object behind it has the whole story.
+    let mut failure = convert::take_failure(minor);
+    failure.kind = FailureKind::Gss(major);
+    failure
+}
+
+impl Credentials {
+    pub(super) fn new(counters: Arc<Counters>) -> Self {
+        Self { held: HashMap::new(), counters }
+    }
+
+    pub(super) fn raw(&self, handle: &CredentialHandle) -> Result<sys::gss_cred_id_t, Failure> {
+        self.held.get(&handle.id()).copied().ok_or_else(Failure::gone)
+    }
+
+    pub(super) fn import(&mut self, engine: &Engine, pem: &[u8]) -> Result<CredentialHandle, Failure> {
+        if pem.len() > PEM_LIMIT {
+            return Err(Failure::new(FailureKind::Other, "the credential is larger than 1 MiB"));
+        }
+        let mut text = buffer_of(pem);
+        let mut raw: sys::gss_cred_id_t = ptr::null_mut();
+        let (mut minor, mut lifetime_seconds) = (0, 0);
+        // SAFETY: `text` describes `pem`, which outlives the call and is only read; option 0 says that it holds PEM text; the
+        // out-parameters are locals.
+        let major = unsafe {
+            sys::gss_import_cred(
+                &raw mut minor,
+                &raw mut raw,
+                ptr::null_mut(),
+                0,
+                &raw mut text,
+                0,
+                &raw mut lifetime_seconds,
+            )
+        };
+        if is_error(major) || raw.is_null() {
+            return Err(failure(major, minor));
+        }
+        let id = engine.next_id();
+        self.held.insert(id, raw);
+        self.counters.credentials.add(1);
+        let (subject, seconds) = Self::inquire(raw).inspect_err(|_| self.release(id))?;
+        let expires = SystemTime::now() + Duration::from_secs(u64::from(seconds.min(lifetime_seconds)));
+        Ok(CredentialHandle::new(engine.clone(), id, subject, expires))
+    }
+
+    fn inquire(raw: sys::gss_cred_id_t) -> Result<(String, u32), Failure> {
+        let mut name: sys::gss_name_t = ptr::null_mut();
+        let (mut minor, mut seconds) = (0, 0);
+        // SAFETY: an imported credential; out-parameters are locals or NULL for what is not wanted.
+        let major = unsafe {
+            sys::gss_inquire_cred(
+                &raw mut minor,
+                raw,
+                &raw mut name,
+                &raw mut seconds,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
+        if is_error(major) {
+            return Err(failure(major, minor));
+        }
+        let mut text = empty_buffer();
+        // SAFETY: `name` was made by the call above, is displayed into a local buffer and released once.
+        let subject = unsafe {
+            let major = sys::gss_display_name(&raw mut minor, name, &raw mut text, ptr::null_mut());
+            let shown = if is_error(major) { Err(failure(major, minor)) } else { Ok(take_gss_buffer(&mut text)) };
+            sys::gss_release_name(&raw mut minor, &raw mut name);
+            shown?
+        };
+        let subject = String::from_utf8_lossy(&subject).trim_end_matches('\0').to_owned();
+        Ok((subject, seconds))
+    }
+
+    pub(super) fn release(&mut self, id: Id) {
+        let Some(mut raw) = self.held.remove(&id) else { return };
+        self.counters.credentials.sub(1);
+        let mut minor = 0;
+        // SAFETY: imported here, released once: the entry is gone. Whatever borrowed it (contexts, ports) holds a
+        // `CredentialHandle`, and the release is posted when the last of those is dropped.
+        unsafe { sys::gss_release_cred(&raw mut minor, &raw mut raw) };
+    }
+}
+
+impl Contexts {
+    pub(super) fn new(counters: Arc<Counters>) -> Self {
+        Self { held: HashMap::new(), counters }
+    }
+
+    pub(super) fn open(
+        &mut self,
+        engine: &Engine,
+        credential: CredentialHandle,
+        target: &TargetName,
+        delegate: bool,
+    ) -> Result<GssContext, Failure> {
+        let target = import_name(target)?;
+        let id = engine.next_id();
+        let context = Context { raw: ptr::null_mut(), target, credential, delegate, complete: false };
+        self.held.insert(id, context);
+        self.counters.contexts.add(1);
+        Ok(GssContext::new(engine.clone(), id))
+    }
+
+    pub(super) fn step(&mut self, credentials: &Credentials, id: Id, token: &[u8]) -> Result<Step, Failure> {
+        let context = self.held.get_mut(&id).ok_or_else(Failure::gone)?;
+        if context.complete {
+            return Err(Failure::new(FailureKind::Violation, "the server went on with a handshake that was over"));
+        }
+        let credential = credentials.raw(&context.credential)?;
+        let mut wanted = sys::GSS_C_MUTUAL_FLAG | sys::GSS_C_CONF_FLAG;
+        if context.delegate {
+            wanted |= sys::GSS_C_DELEG_FLAG | sys::GSS_C_GLOBUS_LIMITED_DELEG_PROXY_FLAG;
+        }
+        let mut input = buffer_of(token);
+        let mut output = empty_buffer();
+        let (mut minor, mut granted) = (0, 0);
+        // SAFETY: the credential and the name live in this module's tables; `input` describes `token` for the length of the
+        // call; the context is NULL the first time and the library's own afterwards.
+        let major = unsafe {
+            sys::gss_init_sec_context(
+                &raw mut minor,
+                credential,
+                &raw mut context.raw,
+                context.target,
+                ptr::null_mut(),
+                wanted,
+                0,
+                ptr::null_mut(),
+                if token.is_empty() { ptr::null_mut() } else { &raw mut input },
+                ptr::null_mut(),
+                &raw mut output,
+                &raw mut granted,
+                ptr::null_mut(),
+            )
+        };
+        // SAFETY: filled by the call above, or empty.
+        let token = unsafe { take_gss_buffer(&mut output) };
+        if is_error(major) {
+            return Err(failure(major, minor));
+        }
+        let complete = major & sys::GSS_S_CONTINUE_NEEDED == 0;
+        if complete {
+            let needed = sys::GSS_C_MUTUAL_FLAG | sys::GSS_C_CONF_FLAG;
+            if granted & needed != needed {
+                return Err(Failure::new(
+                    FailureKind::Violation,
+                    "the handshake gave no mutual authentication or no confidentiality",
+                ));
+            }
+            context.complete = true;
+        }
+        Ok(Step { token, complete })
+    }
+
+    fn established(&self, id: Id) -> Result<sys::gss_ctx_id_t, Failure> {
+        let context = self.held.get(&id).ok_or_else(Failure::gone)?;
+        if context.complete {
+            Ok(context.raw)
+        } else {
+            Err(Failure::new(FailureKind::Violation, "the security context is not established"))
+        }
+    }
+
+    pub(super) fn wrap(&mut self, id: Id, messages: &[Bytes]) -> Result<Vec<Bytes>, Failure> {
+        let raw = self.established(id)?;
+        messages.iter().map(|message| {
+            let mut input = buffer_of(message);
+            let mut output = empty_buffer();
+            let (mut minor, mut confidential) = (0, 0);
+            // SAFETY: an established context of this table; `input` describes `message` for the length of the call.
+            let major = unsafe {
+                sys::gss_wrap(
+                    &raw mut minor,
+                    raw,
+                    1,
+                    sys::GSS_C_QOP_DEFAULT,
+                    &raw mut input,
+                    &raw mut confidential,
+                    &raw mut output,
+                )
+            };
+            // SAFETY: filled by the call above, or empty.
+            let token = unsafe { take_gss_buffer(&mut output) };
+            if is_error(major) {
+                return Err(failure(major, minor));
+            }
+            if confidential == 0 {
+                return Err(Failure::new(FailureKind::Violation, "a command could not be kept secret"));
+            }
+            Ok(token)
+        }).collect()
+    }
+
+    pub(super) fn unwrap(&mut self, id: Id, tokens: &[Bytes]) -> Result<Vec<Bytes>, Failure> {
+        let raw = self.established(id)?;
+        tokens.iter().map(|token| {
+            let mut input = buffer_of(token);
+            let mut output = empty_buffer();
+            let (mut minor, mut confidential, mut quality) = (0, 0, 0);
+            // SAFETY: an established context of this table; `input` describes `token` for the length of the call.
+            let major = unsafe {
+                sys::gss_unwrap(
+                    &raw mut minor,
+                    raw,
+                    &raw mut input,
+                    &raw mut output,
+                    &raw mut confidential,
+                    &raw mut quality,
+                )
+            };
+            // SAFETY: filled by the call above, or empty.
+            let message = unsafe { take_gss_buffer(&mut output) };
+            if is_error(major) { Err(failure(major, minor)) } else { Ok(message) }
+        }).collect()
+    }
+
+    pub(super) fn close(&mut self, id: Id) {
+        let Some(mut context) = self.held.remove(&id) else { return };
+        self.counters.contexts.sub(1);
+        let mut minor = 0;
+        // SAFETY: the entry is gone, so each is released once; no token for the peer is wanted.
+        unsafe {
+            if !context.raw.is_null() {
+                sys::gss_delete_sec_context(&raw mut minor, &raw mut context.raw, ptr::null_mut());
+            }
+            sys::gss_release_name(&raw mut minor, &raw mut context.target);
+        }
+    }
+}
+
+/// The name that the server's certificate is compared with.
+fn import_name(target: &TargetName) -> Result<sys::gss_name_t, Failure> {
+    let (text, host) = match target {
+        // A host-based service name needs no socket and no name lookup.
+        TargetName::Host(host) => (format!("host@{host}"), true),
+        TargetName::Subject(subject) => (subject.clone(), false),
+    };
+    let text = CString::new(text)
+        .map_err(|_| Failure::new(FailureKind::Other, "the server's name holds a NUL byte"))?;
+    let bytes = if host { text.as_bytes() } else { text.as_bytes_with_nul() };
+    let mut buffer = buffer_of(bytes);
+    let mut name: sys::gss_name_t = ptr::null_mut();
+    let mut minor = 0;
+    // SAFETY: `buffer` describes `text` for the length of the call; the name type is one of the library's statics, or none
+    // for a distinguished name.
+    let major = unsafe {
+        let kind = if host { sys::GSS_C_NT_HOSTBASED_SERVICE } else { ptr::null_mut() };
+        sys::gss_import_name(&raw mut minor, &raw mut buffer, kind, &raw mut name)
+    };
+    if is_error(major) { Err(failure(major, minor)) } else { Ok(name) }
+}

@@ -1,0 +1,291 @@
+//! The thread itself: start, loop, end.
+
+use std::mem::ManuallyDrop;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use globus_sys as sys;
+use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::sync::oneshot;
+
+use super::buffer::Pool;
+use super::command::{Command, Id};
+use super::convert;
+use super::counters::Counters;
+use super::data::{self, Event};
+use super::failure::{Failure, FailureKind};
+use super::fds;
+use super::gss::{Contexts, Credentials};
+use super::ports::Ports;
+use super::queue::Queue;
+use super::wake::Wake;
+use crate::error::{Error, ErrorKind, Phase, Side};
+
+/// Bytes of a block that C reads into: the server's own block size, so that one block of extended block mode fills it.
+pub(super) const BLOCK_BYTES: usize = 256 * 1024;
+
+/// The way to the engine thread; cheap to clone. The thread runs until [`shutdown`] or the end of the process.
+#[derive(Debug, Clone)]
+pub(crate) struct Engine(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    queue: Queue,
+    next_id: AtomicU64,
+    counters: Arc<Counters>,
+}
+
+/// What has become of the one engine of this process.
+#[derive(Debug)]
+enum Lifecycle {
+    Active(Engine),
+    /// It could not be started, or it was shut down; Globus is not started twice.
+    Over(Failure),
+}
+
+static LIFECYCLE: Mutex<Option<Lifecycle>> = Mutex::new(None);
+
+/// The counters outlive the engine, so that a test can look after a shutdown.
+static COUNTERS: OnceLock<Arc<Counters>> = OnceLock::new();
+
+impl Engine {
+    /// The engine, started by the first call. Never blocks: commands wait in the queue while Globus is being activated.
+    pub(crate) fn get() -> Result<Self, Error> {
+        let mut lifecycle = LIFECYCLE.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = lifecycle.get_or_insert_with(|| match Self::start() {
+            Ok(engine) => Lifecycle::Active(engine),
+            Err(failure) => Lifecycle::Over(failure),
+        });
+        match state {
+            Lifecycle::Active(engine) => Ok(engine.clone()),
+            Lifecycle::Over(failure) => {
+                Err(Error::new(ErrorKind::Internal, Phase::DataSetup, "the Globus engine is not running")
+                    .with_side(Side::Local)
+                    .with_source(failure.clone()))
+            }
+        }
+    }
+
+    /// What the engine counts; zeros if it was never started.
+    pub(crate) fn counters() -> Arc<Counters> {
+        Arc::clone(COUNTERS.get_or_init(Arc::default))
+    }
+
+    fn start() -> Result<Self, Failure> {
+        // Before activation: Globus sizes its tables by the limit that it finds.
+        fds::raise_limit();
+        let system = |errno: rustix::io::Errno| {
+            Failure::new(FailureKind::Errno(errno.raw_os_error()), format!("no pipe for the engine: {errno}"))
+        };
+        let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(system)?;
+        let probe = rustix::io::fcntl_dupfd_cloexec(&read_end, 0).map_err(system)?;
+        let counters = Self::counters();
+        let engine = Self(Arc::new(Shared {
+            queue: Queue::new(write_end, Arc::clone(&counters)),
+            next_id: AtomicU64::new(1),
+            counters,
+        }));
+        let inside = engine.clone();
+        std::thread::Builder::new()
+            .name("globus".to_owned())
+            .spawn(move || run(inside, read_end, probe))
+            .map_err(|error| Failure::new(FailureKind::Other, format!("no thread for the engine: {error}")))?;
+        Ok(engine)
+    }
+
+    /// Posts a command; never blocks. After the end of the engine it is dropped, and with it the way to answer.
+    pub(super) fn push(&self, command: Command) {
+        self.0.queue.push(command);
+    }
+
+    pub(super) fn next_id(&self) -> Id {
+        self.0.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Closes what is open and ends the thread; every operation from then on fails. Waits `limit` at most.
+///
+/// Returns false if something was still open at the limit. Never needed for correctness: a process may simply end.
+pub(crate) async fn shutdown(limit: Duration) -> bool {
+    let engine = {
+        let mut lifecycle = LIFECYCLE.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = Lifecycle::Over(Failure::gone());
+        match lifecycle.replace(over) {
+            Some(Lifecycle::Active(engine)) => engine,
+            Some(Lifecycle::Over(_)) | None => return true,
+        }
+    };
+    let (answer, wait) = oneshot::channel();
+    engine.push(Command::Shutdown { answer });
+    matches!(tokio::time::timeout(limit, wait).await, Ok(Ok(Ok(()))))
+}
+
+/// The life of the engine thread.
+fn run(engine: Engine, read_end: OwnedFd, probe: OwnedFd) {
+    // What C may still look at must not be freed when this function ends, by whatever way: never dropped, on purpose.
+    let mut state = ManuallyDrop::new(State::new(&engine, probe));
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        let mut wake = ManuallyDrop::new(activate(read_end)?);
+        state.serve(&mut wake)
+    }));
+    let failure = match ended {
+        Ok(Ok(())) => Failure::gone(),
+        Ok(Err(failure)) => failure,
+        Err(_panic) => {
+            engine.0.counters.panics.add(1);
+            Failure::new(FailureKind::Other, "the Globus engine stopped because of a defect")
+        }
+    };
+    tracing::debug!(%failure, "the engine thread ends");
+    *LIFECYCLE.lock().unwrap_or_else(PoisonError::into_inner) = Some(Lifecycle::Over(failure));
+    // Whoever waits for an answer is told by the drop of its sender.
+    drop(engine.0.queue.close());
+    state.abandon();
+}
+
+/// Sets Globus up on this thread.
+fn activate(read_end: OwnedFd) -> Result<Wake, Failure> {
+    // SAFETY: this thread is the only one of the process that calls Globus. The model is a constant that exists (K10), set
+    // before the first activation. The module descriptors are statics of the libraries.
+    unsafe {
+        if sys::globus_thread_set_model(c"none".as_ptr()) != 0 {
+            return Err(Failure::new(
+                FailureKind::Other,
+                "Globus is in use already, with another thread model, by another library of this process",
+            ));
+        }
+        for module in [
+            sys::GLOBUS_COMMON_MODULE,
+            sys::GLOBUS_XIO_MODULE,
+            sys::GLOBUS_GSI_GSSAPI_MODULE,
+            sys::GLOBUS_FTP_CONTROL_MODULE,
+        ] {
+            let result = sys::globus_module_activate(module);
+            if result != 0 {
+                return Err(Failure::new(FailureKind::Other, format!("a Globus module did not activate ({result})")));
+            }
+        }
+    }
+    let mut wake = Wake::new(read_end)?;
+    wake.arm()?;
+    Ok(wake)
+}
+
+#[derive(Debug)]
+struct State {
+    engine: Engine,
+    ports: Ports,
+    credentials: Credentials,
+    contexts: Contexts,
+    ending: Option<super::command::Answer<()>>,
+}
+
+impl State {
+    fn new(engine: &Engine, probe: OwnedFd) -> Self {
+        let counters = &engine.0.counters;
+        let pool = Pool::new(BLOCK_BYTES, Arc::clone(counters));
+        Self {
+            engine: engine.clone(),
+            ports: Ports::new(pool, Arc::clone(counters), probe),
+            credentials: Credentials::new(Arc::clone(counters)),
+            contexts: Contexts::new(Arc::clone(counters)),
+            ending: None,
+        }
+    }
+
+    fn serve(&mut self, wake: &mut Wake) -> Result<(), Failure> {
+        let mut events = Vec::new();
+        loop {
+            for command in self.engine.0.queue.take() {
+                self.handle(command);
+            }
+            let tick = self.ports.tick();
+            if self.ending.is_some() && self.ports.is_empty() {
+                if let Some(answer) = self.ending.take() {
+                    let _ = answer.send(Ok(()));
+                }
+                return Ok(());
+            }
+            // With commands waiting, Globus gets its turn without a wait.
+            let timeout = if self.engine.0.queue.may_sleep() { tick } else { Some(Duration::ZERO) };
+            poll(timeout);
+            self.engine.0.queue.awake();
+            data::take_events(&mut events);
+            for event in events.drain(..) {
+                match event {
+                    Event::Woken => wake.arm()?,
+                    Event::Connected { port, failure } => self.ports.connected(port, failure),
+                    Event::Closed { port } => self.ports.closed(port),
+                    Event::Moved { operation, failure, length, offset, eof } => {
+                        self.ports.moved(operation, failure, length, offset, eof);
+                    }
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, command: Command) {
+        // An answer that nobody waits for is dropped, and what it owns posts its own release.
+        match command {
+            Command::Open { port, settings } => self.ports.open(port, settings, &self.credentials),
+            Command::Listen { port, on, answer } => drop(answer.send(self.ports.listen(port, on))),
+            Command::Peers { port, addresses } => self.ports.peers(port, &addresses),
+            Command::Connect { port, direction } => self.ports.connect(port, direction),
+            Command::Read { port, run, feed } => self.ports.read(port, run, feed),
+            Command::Write { port, run, feed } => self.ports.write(port, run, feed),
+            Command::Data { port, run, data, offset } => self.ports.data(port, run, data, offset),
+            Command::Finish { port, run } => self.ports.finish(port, run),
+            Command::Rearm { port } => self.ports.advance(port),
+            Command::Cancel { port, run } => self.ports.cancel(port, run),
+            Command::Close { port } => self.ports.close(port),
+            Command::ImportCredential { pem, answer } => {
+                drop(answer.send(self.credentials.import(&self.engine, &pem)));
+            }
+            Command::ReleaseCredential { credential } => self.credentials.release(credential),
+            Command::NewContext { credential, target, delegate, answer } => {
+                drop(answer.send(self.contexts.open(&self.engine, credential, &target, delegate)));
+            }
+            Command::StepContext { context, token, answer } => {
+                drop(answer.send(self.contexts.step(&self.credentials, context, &token)));
+            }
+            Command::Wrap { context, messages, answer } => {
+                drop(answer.send(self.contexts.wrap(context, &messages)));
+            }
+            Command::Unwrap { context, tokens, answer } => {
+                drop(answer.send(self.contexts.unwrap(context, &tokens)));
+            }
+            Command::DropContext { context } => self.contexts.close(context),
+            Command::Shutdown { answer } => {
+                for port in self.ports.ids() {
+                    self.ports.close(port);
+                }
+                self.ending = Some(answer);
+            }
+        }
+    }
+
+    /// Tells every run that the engine is gone.
+    fn abandon(&mut self) {
+        self.ports.abandon();
+    }
+}
+
+/// Lets Globus work until an event was recorded, or for `timeout`; none means without limit.
+fn poll(timeout: Option<Duration>) {
+    // SAFETY: engine thread; the time is a local, or a static of the library.
+    unsafe {
+        match timeout {
+            None => sys::globus_callback_space_poll(&raw const sys::globus_i_abstime_infinity, sys::GLOBUS_CALLBACK_GLOBAL_SPACE),
+            Some(Duration::ZERO) => {
+                sys::globus_callback_space_poll(&raw const sys::globus_i_abstime_zero, sys::GLOBUS_CALLBACK_GLOBAL_SPACE);
+            }
+            Some(wait) => {
+                let until = sys::globus_abstime_after(wait);
+                sys::globus_callback_space_poll(&raw const until, sys::GLOBUS_CALLBACK_GLOBAL_SPACE);
+            }
+        }
+    }
+}
