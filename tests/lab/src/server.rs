@@ -59,6 +59,7 @@ pub struct Builder {
     pub(crate) args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     log_level: String,
+    confined: bool,
     pub(crate) nodes: usize,
     pub(crate) is_node: bool,
 }
@@ -86,6 +87,16 @@ impl Server {
         ]
         .map(|(key, path)| (key.into(), path.into()))
         .into();
+        // What the machine's gsi.conf would otherwise decide: these are the packaged values.
+        builder.security.extend(
+            [
+                ("GLOBUS_GSSAPI_NAME_COMPATIBILITY", "STRICT_RFC2818"),
+                ("GLOBUS_GSSAPI_MIN_TLS_PROTOCOL", "0"),
+                ("GLOBUS_GSSAPI_MAX_TLS_PROTOCOL", "0"),
+                ("GLOBUS_GSSAPI_CIPHERS", "HIGH"),
+            ]
+            .map(|(key, value)| (key.into(), value.into())),
+        );
         builder.host_certificate(&pki.host_cert(), &pki.host_key())
     }
 
@@ -171,6 +182,7 @@ impl Builder {
             args: Vec::new(),
             env: Vec::new(),
             log_level: "ERROR,WARN,INFO".into(),
+            confined: false,
             nodes: 0,
             is_node: false,
         }
@@ -208,6 +220,13 @@ impl Builder {
         self
     }
 
+    /// Lets clients see nothing but [`dir`](Server::dir). Without it they have the whole file system of the account the
+    /// server runs under.
+    pub fn confined(mut self) -> Self {
+        self.confined = true;
+        self
+    }
+
     /// What the server logs, in the words of its `-log-level`: `ERROR`, `WARN`, `INFO`, `TRANSFER`, `DUMP` (every
     /// command and reply), `ALL`. The default is `ERROR,WARN,INFO`.
     pub fn log_level(mut self, level: impl Into<String>) -> Self {
@@ -241,6 +260,8 @@ impl Builder {
         let mut command = Command::new(program);
         self.arguments(&mut command, folder.path())?;
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        // Neither the user's own settings nor the site's authorisation callouts have a say.
+        command.env("HOME", folder.path()).env("GSI_AUTHZ_CONF", folder.path().join("empty.conf"));
         command.envs(self.security.iter().map(|(k, v)| (k, v)));
         command.envs(self.env.iter().map(|(k, v)| (k, v)));
 
@@ -292,6 +313,11 @@ impl Builder {
         command.args(["-log-level", &self.log_level, "-log-module", "stdio:buffer=0"]);
         if let Some(port) = self.port {
             command.args(["-p", &port.to_string()]);
+        }
+        if self.confined {
+            let mut paths = OsString::from("RW");
+            paths.push(folder.join("files"));
+            command.arg("-restrict-paths").arg(paths);
         }
         let is_root = rustix::process::geteuid().is_root();
         if is_root {

@@ -174,3 +174,15 @@ fn a_fixed_port_is_used() {
     assert_eq!(server.port(), port);
     assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
 }
+
+#[test]
+fn a_confined_server_shows_its_own_folder_only() {
+    let server = Server::anonymous().confined().start();
+    fs::write(server.dir().join("f"), "inside").unwrap();
+    let here = tempfile::tempdir().unwrap();
+    let to = here.path().join("f");
+    assert_ok(&url_copy(NO_ENV, &[&server.url("f"), &file_url(&to)]));
+    assert_eq!(fs::read_to_string(&to).unwrap(), "inside");
+    let output = url_copy(NO_ENV, &[&server.url("/etc/hostname"), &file_url(&to)]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Path not allowed"), "{output:?}");
+}
