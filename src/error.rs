@@ -73,6 +73,9 @@ pub enum ErrorKind {
     ServerBusy,
     /// The server (or this client) does not do what was asked for.
     Unsupported,
+    /// The server refused for a reason that it did not give, or that this client does not know; its words are in
+    /// [`Error::reply`].
+    Refused,
     /// Fewer or more bytes arrived than were announced.
     Truncated,
     /// Contents differ from their checksum.
@@ -247,7 +250,8 @@ impl Error {
 
     /// Whether the same call, made again later, can be expected to succeed.
     ///
-    /// True for broken connections, deadlines, busy servers and 4yz replies; false for what would only fail again.
+    /// True for broken connections, deadlines, busy servers, and for 4yz replies whose words do not speak against it; false
+    /// for what would only fail again.
     pub fn is_transient(&self) -> bool {
         if let Some(transient) = self.0.transient {
             return transient;
@@ -260,7 +264,12 @@ impl Error {
             | ErrorKind::Truncated
             | ErrorKind::ChecksumMismatch
             | ErrorKind::TooManyOpenFiles => true,
-            _ => self.0.reply.as_ref().is_some_and(Reply::is_transient_negative),
+            // Only where the kind leaves it open does the code decide: globus-gridftp-server says 451 to a folder that is
+            // not empty, ProFTPD 450 to a file that is missing.
+            ErrorKind::Refused | ErrorKind::NoSpace => {
+                self.0.reply.as_ref().is_some_and(Reply::is_transient_negative)
+            }
+            _ => false,
         }
     }
 

@@ -6,10 +6,6 @@
 //!
 //! Never here: sockets, files, clocks, threads, Globus, and any decision about what to do with an answer.
 
-pub(crate) mod classify {
-    pub(crate) fn kind_of_reply(_: &crate::Reply) -> crate::ErrorKind {
-        crate::ErrorKind::Protocol
-    }
-}
+pub(crate) mod classify;
 pub(crate) mod command;
 pub(crate) mod reply;
