@@ -42,6 +42,9 @@ mod security;
 mod thread;
 mod wake;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use counters::{Counters, Gauge};
 pub(crate) use data::{Direction, PortSecurity, PortSettings, Protection};
 pub(crate) use failure::{Failure, FailureKind};
