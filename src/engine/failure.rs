@@ -7,6 +7,10 @@ use crate::error::{Error, ErrorKind, Phase, Side};
 /// Longest text kept of an error chain, in bytes.
 pub(super) const TEXT_LIMIT: usize = 4096;
 
+/// RFC 2744 §3.9.1: the routine error of a major status, and "the credential's lifetime is over".
+const ROUTINE: u32 = 0x00ff_0000;
+const EXPIRED: u32 = 11 << 16;
+
 /// An error of a Globus library.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
@@ -65,6 +69,37 @@ impl Failure {
             FailureKind::EndOfFile | FailureKind::Other => (ErrorKind::ConnectionLost, Side::Server),
         };
         Error::new(kind, phase, doing).with_side(side).with_source(self)
+    }
+}
+
+impl From<Failure> for Error {
+    /// As an error of a login: GSSAPI's word on credentials, names and trust.
+    fn from(failure: Failure) -> Self {
+        let text = failure.text.as_str();
+        let expired = matches!(failure.kind, FailureKind::Gss(major) if major & ROUTINE == EXPIRED)
+            || text.contains("expired") || text.contains("Proxy certificate verify failed: certificate has expired");
+        let (kind, side, message) = match failure.kind {
+            FailureKind::Gss(_) if expired => {
+                (ErrorKind::CredentialExpired, Side::Local, "a certificate of the login has expired")
+            }
+            FailureKind::Gss(_) if text.contains("trusted CA certificates directory") => (
+                ErrorKind::Authentication,
+                Side::Local,
+                "there is no directory of trusted CA certificates; set X509_CERT_DIR or fill ~/.globus/certificates",
+            ),
+            FailureKind::Gss(_) if text.contains("Service Name") || text.contains("expected name") => (
+                ErrorKind::Authentication,
+                Side::Server,
+                "the server's certificate is for another name than the one in the URL",
+            ),
+            FailureKind::Gss(_) => {
+                (ErrorKind::Authentication, Side::Server, "client and server could not authenticate each other")
+            }
+            FailureKind::Violation => (ErrorKind::Protocol, Side::Server, "the server broke the rules of the login"),
+            FailureKind::Closed => (ErrorKind::Internal, Side::Local, "the Globus engine is not running"),
+            _ => (ErrorKind::Authentication, Side::Local, "the login failed in the security library"),
+        };
+        Self::new(kind, Phase::Login, message).with_side(side).with_transient(false).with_source(failure)
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::command::{Command, Id};
 use super::failure::Failure;
 use super::thread::Engine;
+use crate::error::Result;
 
 /// An imported credential; released on the engine thread when the last clone is gone.
 #[derive(Debug, Clone)]
@@ -79,21 +80,21 @@ impl GssContext {
     }
 
     /// One round: the server's token in (empty the first time), ours out.
-    pub(crate) async fn step(&mut self, token: Bytes) -> Result<Step, Failure> {
+    pub(crate) async fn step(&mut self, token: Bytes) -> Result<Step> {
         let context = self.id;
-        self.engine.ask(|answer| Command::StepContext { context, token, answer }).await
+        Ok(self.engine.ask(|answer| Command::StepContext { context, token, answer }).await?)
     }
 
     /// Protects messages, in order, with confidentiality.
-    pub(crate) async fn wrap(&mut self, messages: Vec<Bytes>) -> Result<Vec<Bytes>, Failure> {
+    pub(crate) async fn wrap(&mut self, messages: Vec<Bytes>) -> Result<Vec<Bytes>> {
         let context = self.id;
-        self.engine.ask(|answer| Command::Wrap { context, messages, answer }).await
+        Ok(self.engine.ask(|answer| Command::Wrap { context, messages, answer }).await?)
     }
 
     /// Opens tokens, in wire order; a token that fails its check ends the context.
-    pub(crate) async fn unwrap(&mut self, tokens: Vec<Bytes>) -> Result<Vec<Bytes>, Failure> {
+    pub(crate) async fn unwrap(&mut self, tokens: Vec<Bytes>) -> Result<Vec<Bytes>> {
         let context = self.id;
-        self.engine.ask(|answer| Command::Unwrap { context, tokens, answer }).await
+        Ok(self.engine.ask(|answer| Command::Unwrap { context, tokens, answer }).await?)
     }
 }
 
@@ -115,8 +116,8 @@ impl Engine {
     }
 
     /// Imports a credential from PEM text: a certificate, its private key, and the rest of its chain.
-    pub(crate) async fn import_credential(&self, pem: Bytes) -> Result<CredentialHandle, Failure> {
-        self.ask(|answer| Command::ImportCredential { pem, answer }).await
+    pub(crate) async fn import_credential(&self, pem: Bytes) -> Result<CredentialHandle> {
+        Ok(self.ask(|answer| Command::ImportCredential { pem, answer }).await?)
     }
 
     /// A new initiator's context; no token has been made yet.
@@ -125,8 +126,8 @@ impl Engine {
         credential: &CredentialHandle,
         target: TargetName,
         delegate: bool,
-    ) -> Result<GssContext, Failure> {
+    ) -> Result<GssContext> {
         let credential = credential.clone();
-        self.ask(|answer| Command::NewContext { credential, target, delegate, answer }).await
+        Ok(self.ask(|answer| Command::NewContext { credential, target, delegate, answer }).await?)
     }
 }

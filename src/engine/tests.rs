@@ -105,7 +105,7 @@ async fn streams_one_file_each_way() {
     let server = Server::anonymous().start();
     let contents = random_bytes(1, 3_000_001);
     std::fs::write(server.dir().join("f"), &contents).unwrap();
-    let engine = Engine::get().unwrap();
+    let engine = Engine::handle().unwrap();
     let mut typed = Typed::login(&server).await;
     let port = DataPort::open(&engine, settings(false, 1));
     port.peers(vec![typed.passive().await]);
@@ -139,7 +139,7 @@ async fn streams_one_file_each_way() {
 #[tokio::test]
 async fn extended_block_channels_serve_file_after_file() {
     let server = Server::anonymous().start();
-    let engine = Engine::get().unwrap();
+    let engine = Engine::handle().unwrap();
     let mut typed = Typed::login(&server).await;
     typed.say("MODE E").await;
     assert!(typed.say("OPTS RETR Parallelism=4,4,4;").await.starts_with("200"));
@@ -187,7 +187,7 @@ async fn extended_block_channels_serve_file_after_file() {
 async fn cancelling_brings_every_buffer_back_and_keeps_the_control_connection() {
     let server = Server::anonymous().start();
     std::fs::write(server.dir().join("f"), random_bytes(1, 8_000_000)).unwrap();
-    let engine = Engine::get().unwrap();
+    let engine = Engine::handle().unwrap();
     let mut typed = Typed::login(&server).await;
     for _ in 0..20 {
         let port = DataPort::open(&engine, settings(false, 1));
@@ -208,7 +208,7 @@ async fn cancelling_brings_every_buffer_back_and_keeps_the_control_connection() 
 #[tokio::test]
 async fn a_refused_data_connection_is_an_error_and_parks_its_handle() {
     let refused = gridftp_lab::RefusedPort::new();
-    let engine = Engine::get().unwrap();
+    let engine = Engine::handle().unwrap();
     let port = DataPort::open(&engine, settings(false, 1));
     port.peers(vec![SocketAddr::from(([127, 0, 0, 1], refused.port()))]);
     let mut run = port.read(4);

@@ -53,7 +53,7 @@ static COUNTERS: OnceLock<Arc<Counters>> = OnceLock::new();
 
 impl Engine {
     /// The engine, started by the first call. Never blocks: commands wait in the queue while Globus is being activated.
-    pub(crate) fn get() -> Result<Self, Error> {
+    pub(crate) fn handle() -> Result<Self, Error> {
         let mut lifecycle = LIFECYCLE.lock().unwrap_or_else(PoisonError::into_inner);
         let state = lifecycle.get_or_insert_with(|| match Self::start() {
             Ok(engine) => Lifecycle::Active(engine),
@@ -67,6 +67,11 @@ impl Engine {
                     .with_source(failure.clone()))
             }
         }
+    }
+
+    /// [`Self::handle`], for those who are in an async function anyway.
+    pub(crate) async fn get() -> Result<Self, Error> {
+        Self::handle()
     }
 
     /// What the engine counts; zeros if it was never started.
