@@ -11,4 +11,5 @@ mod url;
 
 pub use bytes::Bytes;
 pub use error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
+pub use types::{ByteRange, Entry, EntryKind, FeatureSet};
 pub use url::{Endpoint, IntoUrl, Scheme, Url};

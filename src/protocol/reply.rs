@@ -2,7 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::error::{Error, ErrorKind, Escaped, Phase, Reply, Result, Side};
+use crate::error::{Error, Reply, Result};
+use crate::protocol::{excerpt, violation};
 
 /// How much a server may say in one reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +24,6 @@ impl Limits {
     /// For replies 631, 632 and 633, whose lines are base64 tokens around a whole reply in clear text.
     pub(crate) const PROTECTED: Self = Self { line: 1536 * 1024, total: 2048 * 1024, lines: 16 * 1024 };
 }
-
-/// Longest excerpt of a line in an error, in bytes.
-const EXCERPT: usize = 80;
 
 /// An incremental parser. It keeps its place between calls, so that the work is linear in the bytes received however
 /// they are cut up, and keeps nothing of the input buffer alive in the replies it gives out.
@@ -134,9 +132,9 @@ impl ReplyParser {
 
     fn line_too_long(&self, input: &[u8]) -> Error {
         violation(format!(
-            "a line of a reply is longer than {} bytes, more than this client accepts: \"{}…\"",
+            "a line of a reply is longer than {} bytes, more than this client accepts: {}",
             self.limits.line,
-            Escaped(&input[..input.len().min(EXCERPT)])
+            excerpt(input)
         ))
     }
 }
@@ -207,15 +205,10 @@ pub(crate) fn parse_complete(bytes: &[u8]) -> Result<Vec<Reply>> {
 }
 
 fn not_a_reply(line: &[u8]) -> Error {
-    let more = if line.len() > EXCERPT { "…" } else { "" };
     violation(format!(
-        "expected a reply (three digits 100 to 659 and a blank or a hyphen), the server sent \"{}{more}\"",
-        Escaped(&line[..line.len().min(EXCERPT)])
+        "expected a reply (three digits 100 to 659 and a blank or a hyphen), the server sent {}",
+        excerpt(line)
     ))
-}
-
-fn violation(message: String) -> Error {
-    Error::new(ErrorKind::Protocol, Phase::Command, message).with_side(Side::Server)
 }
 
 #[cfg(test)]

@@ -1,1 +1,12 @@
-//! placeholder
+//! Values that operations take and give: entries of folders, ranges of bytes, features of servers.
+//!
+//! They are plain data with checked contents. How they look on the wire is said in `protocol`; nothing here sends,
+//! receives or decides.
+
+mod entry;
+mod features;
+mod range;
+
+pub use entry::{Entry, EntryKind};
+pub use features::FeatureSet;
+pub use range::ByteRange;

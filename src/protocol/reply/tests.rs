@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::ErrorKind;
 
 fn parse(bytes: &[u8]) -> Result<(Vec<Reply>, BytesMut)> {
     let mut parser = ReplyParser::new(Limits::CLEAR);
@@ -107,7 +108,7 @@ fn work_is_linear_however_the_bytes_are_cut() {
     let mut parser = ReplyParser::new(Limits::CLEAR);
     let mut input = BytesMut::new();
     let mut replies = 0;
-    for _ in 0..20 {
+    for _ in 0..4 {
         for &byte in b"226 ".iter().chain(&[b'x'; 60_000]).chain(b"\n") {
             input.extend_from_slice(&[byte]);
             let before = parser.scanned;
@@ -118,7 +119,7 @@ fn work_is_linear_however_the_bytes_are_cut() {
             }
         }
     }
-    assert_eq!(replies, 20);
+    assert_eq!(replies, 4);
 }
 
 #[test]
