@@ -35,7 +35,6 @@ pub enum Check {
 
 /// The families of systems whose package names are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Family {
     /// Debian, Ubuntu and what is made from them: `apt-get`.
     Debian,

@@ -18,10 +18,11 @@ use crate::{Error, Result};
 const GATE: &str = "read -r go && exec \"$@\" </dev/null";
 
 /// `$1` is the group, the rest are folders. The word on the pipe says that the owner lives and cleans up itself.
+/// `kill -s KILL -- -N` is the one spelling that dash and bash both take for a group.
 const WATCHER: &str = "\
 trap '' INT TERM HUP
 read -r word
-kill -KILL -- \"-$1\" 2>/dev/null
+kill -s KILL -- \"-$1\" 2>/dev/null
 shift
 [ \"$word\" = done ] || rm -rf -- \"$@\"";
 

@@ -1,0 +1,82 @@
+//! Running other programs, mostly cargo, in the workspace's root.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+/// The workspace's root: where this program was built, or where cargo says it is now.
+pub(crate) fn root() -> PathBuf {
+    let lab = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    lab.ancestors().nth(2).map_or_else(|| lab.clone(), Path::to_owned)
+}
+
+/// Where cargo puts `target/release/…`: beside `debug`, where this program itself is.
+pub(crate) fn release_example(name: &str) -> Result<PathBuf> {
+    let me = std::env::current_exe().context("finding this program's own file")?;
+    let target = me.ancestors().nth(2).context("this program is not in a target folder")?;
+    Ok(target.join("release").join("examples").join(name))
+}
+
+/// The cargo that started this program, in the workspace's root.
+pub(crate) fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(root());
+    command
+}
+
+/// Builds an example of the root package, optimised, and returns its path.
+pub(crate) fn build_release_example(name: &str) -> Result<PathBuf> {
+    println!("Building {name} (release) …");
+    run(&mut cargo(&["build", "--quiet", "--release", "--example", name]))?;
+    release_example(name)
+}
+
+/// Runs it with this program's own input and output; an error if it fails.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("starting {}", show(command)))?;
+    if !status.success() {
+        bail!("{} failed ({status})", show(command));
+    }
+    Ok(())
+}
+
+/// A command as one would type it.
+pub(crate) fn show(command: &Command) -> String {
+    let mut words =
+        vec![Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned()];
+    words.extend(command.get_args().map(|arg| {
+        let arg = arg.to_string_lossy();
+        if arg.is_empty() || arg.contains(|c: char| c.is_whitespace() || "'\"$&|;<>()*?".contains(c)) {
+            format!("'{}'", arg.replace('\'', r"'\''"))
+        } else {
+            arg.into_owned()
+        }
+    }));
+    words.join(" ")
+}
+
+/// `12.3 s`, `4 min 05 s`.
+pub(crate) fn show_time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds < 120 {
+        format!("{:.1} s", time.as_secs_f64())
+    } else {
+        format!("{} min {:02} s", seconds / 60, seconds % 60)
+    }
+}
+
+/// Megabytes (10^6) per second.
+pub(crate) fn rate(bytes: u64, time: Duration) -> f64 {
+    megabytes(bytes) / time.as_secs_f64().max(1e-9)
+}
+
+/// Megabytes (10^6).
+pub(crate) fn megabytes(bytes: u64) -> f64 {
+    // Exact up to 9 PB, and shown with one digit after the point.
+    #[allow(clippy::cast_precision_loss)]
+    let bytes = bytes as f64;
+    bytes / 1e6
+}
