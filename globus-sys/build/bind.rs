@@ -41,14 +41,17 @@ pub(crate) fn generate(found: &Found, with_ftp_client: bool, out: &Path) -> Resu
     let mut builder = bindgen::Builder::default()
         .header("wrapper.h")
         .use_core()
+        .clang_arg("-Iopenssl-names")
         .clang_args(found.include_paths.iter().map(|path| format!("-I{}", path.display())))
         .rust_edition(bindgen::RustEdition::Edition2024)
         .rust_target(bindgen::RustTarget::stable(88, 0).map_err(|e| e.to_string())?)
+        .allowlist_item(PREFIXES.join("|"))
         .allowlist_recursively(false)
+        .blocklist_function([NOT_EXPORTED, VA_LIST].concat().join("|"))
         // Include guards are no part of an interface.
         .blocklist_item("GLOBUS_.*_H_?|GLOBUS_INCLUDE_.*|GLOBUS_XIO_LOAD_INCLUDE")
         // A value from C need not be one of those the header lists, so no C enum may be a Rust enum.
-        .newtype_enum(".*")
+        .default_enum_style(bindgen::EnumVariation::NewType { is_bitfield: false, is_global: false })
         // The headers' words are written for Doxygen, full of markup that rustdoc would misread.
         .generate_comments(false)
         .layout_tests(true)
@@ -58,12 +61,6 @@ pub(crate) fn generate(found: &Found, with_ftp_client: bool, out: &Path) -> Resu
         .merge_extern_blocks(true)
         .sort_semantically(true)
         .parse_callbacks(Box::new(Answers));
-    for prefix in PREFIXES {
-        builder = builder.allowlist_item(prefix);
-    }
-    for name in NOT_EXPORTED.iter().chain(VA_LIST) {
-        builder = builder.blocklist_function(name);
-    }
     if with_ftp_client {
         builder = builder.clang_arg("-DGLOBUS_SYS_FTP_CLIENT");
     }

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
     println!("cargo::rerun-if-env-changed=DOCS_RS");
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-changed=wrapper.h");
+    println!("cargo::rerun-if-changed=openssl-names");
     println!("cargo::rerun-if-changed=shim.c");
 
     if env::var_os("DOCS_RS").is_some() {
