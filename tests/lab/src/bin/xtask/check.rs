@@ -33,7 +33,9 @@ pub(crate) fn run() -> Result<()> {
             if name == "tests" { run_tests(&mut command, &mut summary) } else { step::run(&mut command) };
         let time = begun.elapsed();
         if let Err(error) = result {
-            println!("{summary}");
+            if !summary.is_empty() {
+                println!("{summary}");
+            }
             bail!("FAILED at the step `{name}` after {}: {error:#}", step::show_time(time));
         }
         println!("==== {name}: passed in {}", step::show_time(time));
