@@ -38,6 +38,8 @@ pub(super) enum Command {
     Rearm { port: Id },
     /// A run's consumer is gone before the end.
     Cancel { port: Id, run: Id },
+    /// A write run's owner takes it back before any data.
+    Withdraw { port: Id, run: Id },
     /// The port's owner is gone.
     Close { port: Id },
 

@@ -241,6 +241,19 @@ impl Ports {
         }
     }
 
+    /// A write run that nothing was posted to is taken back: its connections serve the next one.
+    pub(super) fn withdraw(&mut self, id: Id, run: Id) {
+        let Some(port) = self.ports.get_mut(&id) else { return };
+        let Some(at) = port.runs.iter().position(|candidate| candidate.id() == run) else { return };
+        let untouched = matches!(&port.runs[at], Run::Write { queue, finish: false, .. } if queue.is_empty())
+            && (at > 0 || port.registered == 0);
+        if untouched {
+            port.runs.remove(at);
+        } else {
+            port.fail(id, Failure::new(FailureKind::Closed, "the transfer was cancelled"));
+        }
+    }
+
     /// The owner is gone: closes what is open; the handle is freed when it has come to rest.
     pub(super) fn close(&mut self, id: Id) {
         let Some(port) = self.ports.get_mut(&id) else { return };

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -72,10 +73,31 @@ impl ReadRun {
     ///
     /// In stream mode offsets count from zero. Cancel safe: a block is either returned or still there.
     pub(crate) async fn next(&mut self) -> Result<Option<(u64, Bytes)>, Failure> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// [`Self::next`] for hand-written futures.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(u64, Bytes)>, Failure>> {
         if self.ended {
-            return Ok(None);
+            return Poll::Ready(Ok(None));
         }
-        match self.arrivals.recv().await {
+        self.arrivals.poll_recv(cx).map(|arrival| self.take(arrival))
+    }
+
+    /// What has arrived already, without waiting.
+    pub(crate) fn try_next(&mut self) -> Option<Result<Option<(u64, Bytes)>, Failure>> {
+        if self.ended {
+            return Some(Ok(None));
+        }
+        match self.arrivals.try_recv() {
+            Ok(arrival) => Some(self.take(Some(arrival))),
+            Err(mpsc::error::TryRecvError::Empty) => None,
+            Err(mpsc::error::TryRecvError::Disconnected) => Some(self.take(None)),
+        }
+    }
+
+    fn take(&mut self, arrival: Option<Arrival>) -> Result<Option<(u64, Bytes)>, Failure> {
+        match arrival {
             Some(Arrival::Block { offset, data }) => {
                 self.shared.taken.fetch_add(1, Ordering::SeqCst);
                 if self.shared.waiting() <= self.shared.window / 2
@@ -95,11 +117,6 @@ impl ReadRun {
                 Err(Failure::gone())
             }
         }
-    }
-
-    /// True if blocks wait to be taken: then a pause is the consumer's, not the network's.
-    pub(crate) fn has_waiting(&self) -> bool {
-        !self.arrivals.is_empty()
     }
 }
 
@@ -197,6 +214,19 @@ impl WriteRun {
         let end = (&mut self.end).await.unwrap_or_else(|_gone| Err(Failure::gone()));
         self.ended = true;
         end
+    }
+
+    /// Ends when the run has failed; never while it is well. Cancel safe.
+    pub(crate) async fn failed(&self) -> Failure {
+        // Only a failure closes the semaphore, and more permits than there can be are only had by its close.
+        let _ = self.shared.permits.acquire_many(u32::MAX >> 4).await;
+        self.failure()
+    }
+
+    /// Takes the run back before anything was posted; the connections stay for the next one.
+    pub(crate) fn withdraw(mut self) {
+        self.ended = true;
+        self.engine.push(Command::Withdraw { port: self.port, run: self.run });
     }
 
     fn failure(&self) -> Failure {

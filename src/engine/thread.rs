@@ -245,6 +245,7 @@ impl State {
             Command::Finish { port, run } => self.ports.finish(port, run),
             Command::Rearm { port } => self.ports.advance(port),
             Command::Cancel { port, run } => self.ports.cancel(port, run),
+            Command::Withdraw { port, run } => self.ports.withdraw(port, run),
             Command::Close { port } => self.ports.close(port),
             Command::ImportCredential { pem, answer } => {
                 drop(answer.send(self.credentials.import(&self.engine, &pem)));

@@ -1,1 +1,12 @@
-//! placeholder
+//! What a caller can choose: plain values, checked when they are set, that do nothing by themselves.
+//!
+//! Never here: connections, files, clocks, or anything that acts on an option.
+
+mod data;
+mod delegation;
+mod timeouts;
+
+pub(crate) use data::DataOptions;
+pub use data::{DataChannelAuth, ProtectionLevel, TransferMode};
+pub use delegation::Delegation;
+pub use timeouts::Timeouts;

@@ -1,0 +1,220 @@
+//! A file on its way in.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use tokio::time::Sleep;
+
+use crate::client::Exclusive;
+use crate::data::{GetBuilder, Reader};
+use crate::error::{Error, ErrorKind, Phase, Result, Side, TimeoutKind};
+use crate::session::get::{ActiveGet, GetRequest};
+use crate::url::Url;
+
+/// Most bytes that [`Get::bytes`] collects.
+const MAX_COLLECTED_BYTES: u64 = 1 << 40;
+
+/// A piece of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Where its first byte stands in the file.
+    pub offset: u64,
+    /// Its bytes; never empty.
+    pub data: Bytes,
+}
+
+/// A file's contents on their way in.
+///
+/// Blocks come as they arrive: in order in stream mode, in any order in extended block mode. The file is whole when
+/// [`Get::next_block`] has returned `None`: only then has the server confirmed that it sent everything, and the number of
+/// bytes was compared with the size it had announced.
+///
+/// Memory is bounded: when nobody takes blocks, no more than a window of them is received.
+///
+/// # Cancel safety
+/// Dropping a `Get` ends its data connection in the background; the session is used for other operations.
+pub struct Get {
+    url: Url,
+    active: ActiveGet,
+    lease: Option<Exclusive>,
+    total: Option<Total>,
+    /// The stream has shown its end or its error.
+    over: bool,
+}
+
+/// The limit of the whole operation.
+type Total = Pin<Box<Sleep>>;
+
+impl Get {
+    pub(super) async fn start(mut builder: GetBuilder) -> Result<Self> {
+        let url = builder.choices.checked()?;
+        let range = builder.range.check().map_err(|error| error.with_url(&url))?;
+        let choices = builder.choices;
+        let deadline = choices.deadline();
+        let start = async {
+            loop {
+                let mut lease = choices.client.exclusive(&url, &choices.session).await?;
+                // If this future is dropped now, nobody knows what the server has been told.
+                lease.mark_broken();
+                let request = GetRequest {
+                    path: Bytes::copy_from_slice(&url.server_path()),
+                    range,
+                    options: choices.options.clone(),
+                    limits: choices.limits(),
+                };
+                match lease.start_get(request).await {
+                    Ok(active) => return Ok((lease, active)),
+                    Err(error) if lease.is_reused() && died(&error) => {
+                        tracing::debug!(%error, "a session of the pool was dead, trying another one");
+                    }
+                    Err(error) => {
+                        if lease.control.is_open() {
+                            lease.mark_clean();
+                        }
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        let (mut lease, active) = within(deadline, start).await.map_err(|error| error.with_url(&url))?;
+        // From here on a drop leaves the session in order: its next user waits for the transfer's last reply.
+        lease.mark_clean();
+        let total = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
+        Ok(Self { url, active, lease: Some(lease), total, over: false })
+    }
+
+    /// The next block, in the order of arrival. `None` once everything has arrived and was confirmed.
+    ///
+    /// # Errors
+    /// `ConnectionLost`, `Truncated` (fewer or more bytes than announced), `Timeout(FirstByte | Stall | Total)`, or what the
+    /// server said. After an error the get is over; the same error comes again.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a block is either returned or comes with the next call.
+    pub async fn next_block(&mut self) -> Result<Option<Block>> {
+        std::future::poll_fn(|cx| self.poll_block(cx)).await
+    }
+
+    pub(super) fn poll_block(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Block>>> {
+        if let Some(total) = &mut self.total
+            && total.as_mut().poll(cx).is_ready()
+        {
+            self.lease = None;
+            return Poll::Ready(Err(too_long().with_url(&self.url)));
+        }
+        match self.active.poll_next(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(Some((offset, data)))) => Poll::Ready(Ok(Some(Block { offset, data }))),
+            Poll::Ready(Ok(None)) => {
+                if let (Some(mut lease), Some(ready)) = (self.lease.take(), self.active.finished()) {
+                    lease.give_back(ready);
+                }
+                Poll::Ready(Ok(None))
+            }
+            Poll::Ready(Err(error)) => {
+                self.lease = None;
+                Poll::Ready(Err(error.with_url(&self.url)))
+            }
+        }
+    }
+
+    /// The size of the whole file in bytes, where the server told it before the transfer.
+    pub fn size(&self) -> Option<u64> {
+        self.active.size()
+    }
+
+    /// Where the range that was asked for begins.
+    pub(super) fn start_offset(&self) -> u64 {
+        self.active.base_offset()
+    }
+
+    /// Bytes received so far.
+    pub fn received(&self) -> u64 {
+        self.active.received()
+    }
+
+    /// The file's URL.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Collects the file, or the range that was asked for, in memory.
+    ///
+    /// # Errors
+    /// As [`Get::next_block`]; `InvalidInput` for more than the machine's memory can be asked for.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the get.
+    pub async fn bytes(self) -> Result<Bytes> {
+        let url = self.url.clone();
+        if self.size().is_some_and(|size| size > MAX_COLLECTED_BYTES) {
+            return Err(Error::invalid("the file is too large to be collected in memory").with_url(&url));
+        }
+        let mut reader = self.into_reader();
+        let mut whole = BytesMut::new();
+        let mut only = None;
+        while let Some(data) = reader.next_chunk().await? {
+            match only.take() {
+                // A file of one block is handed out without a copy.
+                None if whole.is_empty() => only = Some(data),
+                None => whole.extend_from_slice(&data),
+                Some(first) => {
+                    let first: Bytes = first;
+                    whole.extend_from_slice(&first);
+                    whole.extend_from_slice(&data);
+                }
+            }
+        }
+        Ok(only.unwrap_or_else(|| whole.freeze()))
+    }
+
+    /// The same as a byte stream, in order.
+    ///
+    /// In extended block mode, blocks that come early are held in memory: 64 MiB at most, then it is an error.
+    pub fn into_reader(self) -> Reader {
+        Reader::new(self)
+    }
+}
+
+impl Stream for Get {
+    type Item = Result<Block>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let item = std::task::ready!(self.poll_block(cx)).transpose();
+        self.over = !matches!(item, Some(Ok(_)));
+        Poll::Ready(item)
+    }
+}
+
+impl fmt::Debug for Get {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Get").field("url", &self.url.to_string()).field("active", &self.active).finish_non_exhaustive()
+    }
+}
+
+/// Whether a session of the pool turned out to be dead before anything could be done with it.
+pub(super) fn died(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionLost) && error.phase() == Phase::Command
+}
+
+/// Runs `work` until the deadline of the whole operation.
+pub(super) async fn within<T>(
+    deadline: Option<tokio::time::Instant>,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match deadline {
+        None => work.await,
+        Some(deadline) => tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| Err(too_long())),
+    }
+}
+
+pub(super) fn too_long() -> Error {
+    Error::new(ErrorKind::Timeout(TimeoutKind::Total), Phase::Data, "the whole operation took longer than its limit")
+        .with_side(Side::Server)
+}

@@ -1,0 +1,298 @@
+//! Many files of one server through one pipeline.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::IntoFuture;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::client::{Client, Exclusive, SessionOptions};
+use crate::data::Block;
+use crate::data::builder::{Boxed, Choices, common_setters};
+use crate::data::get::{died, within};
+use crate::data::reorder::Reorder;
+use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::options::{DataChannelAuth, DataOptions, ProtectionLevel, Timeouts, TransferMode};
+use crate::credential::Credential;
+use crate::session::pipeline::{Item, Next, Pipeline};
+use crate::url::{IntoUrl, Url};
+
+/// Sessions that a pipeline may lose before it gives up.
+const LOST_SESSIONS: usize = 3;
+
+/// A pipeline to be started: made by [`Client::get_many`], started by `.await`.
+#[derive(Debug, Clone)]
+#[must_use = "a pipeline is started by `.await`"]
+pub struct GetManyBuilder {
+    choices: Choices,
+    urls: Result<Vec<Url>>,
+    check_sizes: bool,
+}
+
+impl GetManyBuilder {
+    common_setters!();
+
+    /// Whether each file's size (SIZE) is asked for with the file and compared with what came. Default: true.
+    ///
+    /// Without it, the protocol's own marks (an end-of-data count, and the reply 226) have to do.
+    pub fn check_sizes(mut self, check: bool) -> Self {
+        self.check_sizes = check;
+        self
+    }
+}
+
+impl IntoFuture for GetManyBuilder {
+    type Output = Result<GetMany>;
+    type IntoFuture = Boxed<GetMany>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(GetMany::start(self))
+    }
+}
+
+impl Client {
+    /// Fetches many files of one server over one connection, without waiting between them.
+    ///
+    /// On the wire: RETR commands sent up to 200 ahead over one extended-block data channel that stays open (GFD.20), so a
+    /// small file costs no round trip. A file that is refused does not touch the others.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the URLs are not of one server; what a login can fail with. Each file has its own result.
+    ///
+    /// # Cancel safety
+    /// Dropping the future, or the [`GetMany`], ends the data connection.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn example() -> gridftp::Result<()> {
+    /// let client = gridftp::Client::new()?;
+    /// let urls = (0..1000).map(|n| format!("ftp://ftp.example.org/pub/part{n}"));
+    /// let mut many = client.get_many(urls).await?;
+    /// while let Some(mut file) = many.next_file().await? {
+    ///     match file.bytes().await {
+    ///         Ok(contents) => println!("{}: {} bytes", file.url(), contents.len()),
+    ///         Err(error) => eprintln!("{error}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Corresponds to `globus_ftp_client_handleattr_set_pipeline`, which works for third-party transfers only.
+    pub fn get_many<U: IntoUrl>(&self, urls: impl IntoIterator<Item = U>) -> GetManyBuilder {
+        let urls: Result<Vec<Url>> = urls.into_iter().map(IntoUrl::into_url).collect();
+        let first = match &urls {
+            Ok(urls) => urls.first().cloned().ok_or_else(|| Error::invalid("no URL was given; expected one or more")),
+            Err(error) => Err(error.clone()),
+        };
+        let mut choices = Choices::new(self, "ftp://localhost/");
+        choices.url = first;
+        choices.options.mode = TransferMode::ExtendedBlock;
+        GetManyBuilder { choices, urls, check_sizes: true }
+    }
+}
+
+/// A pipeline of gets: the files come in the order of their URLs.
+///
+/// # Cancel safety
+/// Dropping it ends the data connection in the background; the session is used for other operations.
+pub struct GetMany {
+    client: Client,
+    session: SessionOptions,
+    urls: Vec<Url>,
+    pipeline: Pipeline,
+    lease: Option<Exclusive>,
+    lost: usize,
+    deadline: Option<tokio::time::Instant>,
+}
+
+impl GetMany {
+    async fn start(mut builder: GetManyBuilder) -> Result<Self> {
+        let url = builder.choices.checked()?;
+        let urls = builder.urls?;
+        let endpoint = url.endpoint();
+        if let Some(other) = urls.iter().find(|other| other.endpoint() != endpoint || other.user() != url.user()) {
+            let message = format!("a pipeline is of one server; expected {endpoint}, got {}", other.endpoint());
+            return Err(Error::invalid(message).with_url(other));
+        }
+        let choices = builder.choices;
+        if choices.options.mode == TransferMode::Stream {
+            return Err(Error::invalid("a pipeline needs extended block mode; stream mode was asked for").with_url(&url));
+        }
+        let items = urls
+            .iter()
+            .enumerate()
+            .map(|(index, url)| Item { index, path: Bytes::copy_from_slice(&url.server_path()) })
+            .collect();
+        let limits = choices.limits();
+        let pipeline = Pipeline::new(items, choices.options.clone(), limits, builder.check_sizes);
+        let deadline = choices.deadline();
+        let mut many = Self {
+            client: choices.client.clone(),
+            session: choices.session.clone(),
+            urls,
+            pipeline,
+            lease: None,
+            lost: 0,
+            deadline,
+        };
+        within(deadline, many.lease()).await.map_err(|error| error.with_url(&url))?;
+        Ok(many)
+    }
+
+    async fn lease(&mut self) -> Result<&mut Exclusive> {
+        if self.lease.is_none() {
+            let lease = self.client.exclusive(&self.urls[0], &self.session).await?;
+            self.lease = Some(lease);
+        }
+        self.lease.as_mut().ok_or_else(|| Error::new(ErrorKind::Internal, Phase::Command, "no session"))
+    }
+
+    /// The next file, in the order of the URLs. What was not read of the one before is thrown away. `None` after the last.
+    ///
+    /// # Errors
+    /// Of the session, after it could not be replaced. A file's own failure comes from reading that file.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: drop the `GetMany` then.
+    pub async fn next_file(&mut self) -> Result<Option<ManyFile<'_>>> {
+        let deadline = self.deadline;
+        let next = within(deadline, self.advance()).await?;
+        Ok(next.map(|(index, refused)| ManyFile { many: self, index, refused }))
+    }
+
+    async fn advance(&mut self) -> Result<Option<(usize, Option<Error>)>> {
+        loop {
+            self.lease().await?;
+            let Some(lease) = &mut self.lease else { return Ok(None) };
+            // If this is dropped now, nobody knows what the server has been told.
+            lease.mark_broken();
+            match self.pipeline.next_file(lease).await {
+                Ok(Some(Next::File(index))) => return Ok(Some((index, None))),
+                Ok(Some(Next::Refused(index, error))) => {
+                    let error = error.with_url(&self.urls[index]);
+                    return Ok(Some((index, Some(error))));
+                }
+                Ok(None) => {
+                    if let Some(mut lease) = self.lease.take() {
+                        if let Some(ready) = self.pipeline.finished() {
+                            lease.give_back(ready);
+                        }
+                        lease.mark_clean();
+                    }
+                    return Ok(None);
+                }
+                Err(error) => self.replace_session(error)?,
+            }
+        }
+    }
+
+    /// Goes on with what is left on another session, if the one at hand broke.
+    fn replace_session(&mut self, error: Error) -> Result<()> {
+        let open = self.lease.take().is_some_and(|lease| lease.control.is_open());
+        self.lost += 1;
+        if open || self.lost > LOST_SESSIONS || !(died(&error) || error.is_transient()) {
+            return Err(error.with_url(&self.urls[0]));
+        }
+        tracing::debug!(%error, "a pipeline goes on with another session");
+        self.pipeline.restart();
+        Ok(())
+    }
+
+    async fn next_block(&mut self) -> Result<Option<Block>> {
+        let deadline = self.deadline;
+        let Some(lease) = &mut self.lease else { return Ok(None) };
+        let block = within(deadline, self.pipeline.next_block(lease)).await?;
+        Ok(block.map(|(offset, data)| Block { offset, data }))
+    }
+}
+
+impl Drop for GetMany {
+    fn drop(&mut self) {
+        // With nothing on its way the session is in order; otherwise hundreds of files might have to be refused first.
+        if let Some(lease) = &mut self.lease
+            && self.pipeline.is_over()
+        {
+            lease.mark_clean();
+        }
+    }
+}
+
+impl fmt::Debug for GetMany {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GetMany").field("files", &self.urls.len()).finish_non_exhaustive()
+    }
+}
+
+/// One file of a pipeline.
+#[derive(Debug)]
+pub struct ManyFile<'a> {
+    many: &'a mut GetMany,
+    index: usize,
+    refused: Option<Error>,
+}
+
+impl ManyFile<'_> {
+    /// The file's place in the list of URLs.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The file's URL.
+    pub fn url(&self) -> &Url {
+        &self.many.urls[self.index]
+    }
+
+    /// The next block, in the order of arrival. `None` once the whole file has arrived and was confirmed.
+    ///
+    /// # Errors
+    /// The file's own: `NotFound` and other refusals, `Truncated`, `ConnectionLost`, `Timeout`.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: drop the [`GetMany`] then.
+    pub async fn next_block(&mut self) -> Result<Option<Block>> {
+        if let Some(error) = &self.refused {
+            return Err(error.clone());
+        }
+        if self.many.pipeline.current() != Some(self.index) {
+            return Ok(None);
+        }
+        let result = self.many.next_block().await;
+        result.map_err(|error| {
+            let error = error.with_url(&self.many.urls[self.index]);
+            self.refused = Some(error.clone());
+            error
+        })
+    }
+
+    /// Collects the file in memory.
+    ///
+    /// # Errors
+    /// As [`ManyFile::next_block`].
+    ///
+    /// # Cancel safety
+    /// As [`ManyFile::next_block`].
+    pub async fn bytes(&mut self) -> Result<Bytes> {
+        let mut reorder = Reorder::starting_at(0);
+        let mut only = Bytes::new();
+        let mut whole = BytesMut::new();
+        while let Some(block) = self.next_block().await? {
+            reorder.insert(block.offset, block.data).map_err(|error| error.with_url(self.url()))?;
+            while let Some(data) = reorder.next() {
+                if only.is_empty() && whole.is_empty() {
+                    only = data;
+                    continue;
+                }
+                if whole.is_empty() {
+                    whole.extend_from_slice(&std::mem::take(&mut only));
+                }
+                whole.extend_from_slice(&data);
+            }
+        }
+        if !reorder.is_empty() {
+            let message = format!("the server did not send the bytes from {} on, but later ones", reorder.position());
+            return Err(Error::new(ErrorKind::Truncated, Phase::Data, message).with_url(self.url()));
+        }
+        Ok(if whole.is_empty() { only } else { whole.freeze() })
+    }
+}

@@ -1,0 +1,21 @@
+//! Files' contents: what a user holds while bytes move.
+//!
+//! [`Get`] and [`Put`] give and take blocks; [`Reader`] and [`Writer`] are the same as tokio's byte streams; [`GetMany`] is
+//! one pipeline of many files. They keep the deadlines, put sessions back, and clean up when they are dropped.
+//!
+//! Never here: what is on the wire (`session`), local files and retries (`transfer`), C (`engine`).
+
+mod builder;
+mod get;
+mod many;
+mod put;
+mod reader;
+mod reorder;
+mod writer;
+
+pub use builder::{GetBuilder, PutBuilder};
+pub use get::{Block, Get};
+pub use many::{GetMany, GetManyBuilder, ManyFile};
+pub use put::{Put, PutSummary};
+pub use reader::Reader;
+pub use writer::Writer;

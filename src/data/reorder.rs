@@ -1,0 +1,136 @@
+//! Blocks in file order, from blocks in any order, in bounded memory.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind, Phase, Result, Side};
+
+/// Bytes of early blocks that are held at most.
+const LIMIT_BYTES: usize = 64 << 20;
+
+/// Blocks that came early. What overlaps is cut: each byte of the file is given once.
+#[derive(Debug, Default)]
+pub(super) struct Reorder {
+    early: BTreeMap<u64, Bytes>,
+    held_bytes: usize,
+    /// The next byte to be given; none before the first block of a range tells where it begins.
+    position: u64,
+}
+
+impl Reorder {
+    pub(super) fn starting_at(position: u64) -> Self {
+        Self { position, ..Self::default() }
+    }
+
+    /// The byte that comes next.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Takes a block in.
+    pub(super) fn insert(&mut self, mut offset: u64, mut data: Bytes) -> Result<()> {
+        if offset < self.position {
+            // Sent twice; the part that is new, if any, counts.
+            let known = usize::try_from(self.position - offset).unwrap_or(usize::MAX);
+            if known >= data.len() {
+                return Ok(());
+            }
+            drop(data.split_to(known));
+            offset = self.position;
+        }
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.held_bytes += data.len();
+        if let Some(earlier) = self.early.get(&offset)
+            && earlier.len() >= data.len()
+        {
+            self.held_bytes -= data.len();
+            return Ok(());
+        }
+        if let Some(shorter) = self.early.insert(offset, data) {
+            self.held_bytes -= shorter.len();
+        }
+        if self.held_bytes > LIMIT_BYTES && !self.early.contains_key(&self.position) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                Phase::Data,
+                format!(
+                    "the server sends the file so far out of order that more than {} MiB would have to be held to read it in \
+                     order; read it by blocks, or in stream mode",
+                    LIMIT_BYTES >> 20
+                ),
+            )
+            .with_side(Side::Server));
+        }
+        Ok(())
+    }
+
+    /// The next bytes in order, if they are there.
+    pub(super) fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let entry = self.early.first_entry()?;
+            let offset = *entry.key();
+            if offset > self.position {
+                return None;
+            }
+            let mut data = entry.remove();
+            self.held_bytes -= data.len();
+            let known = usize::try_from(self.position - offset).unwrap_or(usize::MAX);
+            if known < data.len() {
+                drop(data.split_to(known));
+                self.position += u64::try_from(data.len()).unwrap_or(u64::MAX);
+                return Some(data);
+            }
+        }
+    }
+
+    /// Whether nothing is held back: true at the end of a file without holes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.early.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_order_and_any_overlap_give_the_file(
+            size in 1_usize..2000,
+            cuts in proptest::collection::vec((0_usize..2000, 1_usize..400), 0..40),
+            seed in any::<u64>(),
+        ) {
+            let file: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
+            let mut blocks: Vec<(usize, usize)> = (0..size).step_by(100).map(|at| (at, 100.min(size - at))).collect();
+            blocks.extend(cuts.into_iter().filter(|(at, _)| *at < size).map(|(at, len)| (at, len.min(size - at))));
+            let mut state = seed | 1;
+            for i in (1..blocks.len()).rev() {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                blocks.swap(i, (state >> 33) as usize % (i + 1));
+            }
+            let mut reorder = Reorder::starting_at(0);
+            let mut out = Vec::new();
+            for (at, len) in blocks {
+                reorder.insert(at as u64, Bytes::copy_from_slice(&file[at..at + len])).unwrap();
+                while let Some(data) = reorder.next() {
+                    out.extend_from_slice(&data);
+                }
+            }
+            prop_assert!(out == file);
+            prop_assert!(reorder.is_empty());
+            prop_assert_eq!(reorder.held_bytes, 0);
+        }
+    }
+
+    #[test]
+    fn a_hole_does_not_make_memory_grow_without_limit() {
+        let mut reorder = Reorder::starting_at(0);
+        let block = Bytes::from(vec![0; 1 << 20]);
+        let refused = (1..200_u64).find(|n| reorder.insert(n << 20, block.clone()).is_err());
+        assert_eq!(refused, Some(65));
+    }
+}

@@ -1,0 +1,359 @@
+//! One RETR (or ERET): from the command to the server's last word.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+
+use crate::engine::{Direction, Failure, ReadRun};
+use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
+use crate::options::DataOptions;
+use crate::protocol::command::Command;
+use crate::session::channel::Ready;
+use crate::session::watch::{Limits, Timer, explain};
+use crate::session::{PendingReply, Session};
+use crate::types::ByteRange;
+
+/// What is to be fetched.
+#[derive(Debug, Clone)]
+pub(crate) struct GetRequest {
+    /// The path as the server takes it.
+    pub(crate) path: Bytes,
+    pub(crate) range: ByteRange,
+    pub(crate) options: DataOptions,
+    pub(crate) limits: Limits,
+}
+
+/// A file on its way in.
+pub(crate) struct ActiveGet {
+    /// None when the range is empty: nothing was asked of the server.
+    flow: Option<Flow>,
+    /// The set, to be given back when the transfer ended well.
+    ready: Option<Ready>,
+    limits: Limits,
+    /// Where the first byte of a stream stands in the file.
+    base_offset: u64,
+    /// The file's size as the server told it before the transfer.
+    size: Option<u64>,
+    /// Bytes that must arrive, where that is known.
+    expected: Option<u64>,
+    /// Bytes of a stream beyond which the rest is not wanted (a range without ERET).
+    wanted: Option<u64>,
+    received: u64,
+    timer: Timer,
+    /// The search for the reason of a failed data channel, while it is on.
+    reason: Option<Reason>,
+    failed: Option<Error>,
+}
+
+type Reason = Pin<Box<dyn Future<Output = Error> + Send + Sync>>;
+
+#[derive(Debug)]
+struct Flow {
+    run: ReadRun,
+    pending: PendingReply,
+    /// Blocks that came before the server's 150 was read.
+    early: VecDeque<(u64, Bytes)>,
+    /// The final reply, once it is there.
+    last: Option<Reply>,
+    data_ended: bool,
+}
+
+impl Session {
+    /// Asks for a file; returns when the server has accepted.
+    pub(crate) async fn start_get(&mut self, request: GetRequest) -> Result<ActiveGet> {
+        let GetRequest { path, range, options, limits } = request;
+        let extended_block = options.extended_block();
+        let first = if self.features.size() { vec![Command::with("SIZE", &path)?] } else { Vec::new() };
+        let (ready, mut replies) = self.make_ready(Direction::Read, &options, extended_block, first).await?;
+        let size = match replies.pop() {
+            Some(mut pending) => size_of(&pending.last().await?),
+            None => None,
+        };
+        let plan = self.plan(&path, range, size, extended_block)?;
+        let mut active = ActiveGet {
+            flow: None,
+            ready: Some(ready),
+            limits,
+            base_offset: plan.base_offset,
+            size,
+            expected: plan.expected,
+            wanted: plan.wanted,
+            received: 0,
+            timer: Timer::default(),
+            reason: None,
+            failed: None,
+        };
+        let Some(commands) = plan.commands else { return Ok(active) };
+        let Some(ready) = &active.ready else { return Ok(active) };
+        ready.port.connect(Direction::Read);
+        // A stream's reads may wait for the connection. An extended block set must not read before the file is accepted: a
+        // refusal would leave them to the next file.
+        let run = (!extended_block).then(|| ready.port.read(options.window_blocks));
+        let mut pending = self.control.send_all(commands);
+        let Some(mut transfer) = pending.pop() else {
+            return Err(Error::new(ErrorKind::Internal, Phase::Command, "no reply was expected for RETR"));
+        };
+        for mut restart in pending {
+            let reply = restart.last().await?;
+            if !reply.is_intermediate() {
+                return Err(Error::from_reply(reply, Phase::Command, "the server does not start at an offset"));
+            }
+        }
+        let (run, early) = accepted(run, &mut transfer).await?;
+        let run = run.unwrap_or_else(|| ready.port.read(options.window_blocks));
+        transfer.within(None);
+        active.flow = Some(Flow { run, pending: transfer, early, last: None, data_ended: false });
+        Ok(active)
+    }
+
+    /// How to ask for a range, and what will come.
+    fn plan(&self, path: &[u8], range: ByteRange, size: Option<u64>, extended_block: bool) -> Result<Plan> {
+        if range.is_all() {
+            let commands = Some(vec![Command::with("RETR", path)?]);
+            return Ok(Plan { commands, base_offset: 0, expected: size, wanted: None });
+        }
+        let offset = range.offset();
+        // What lies beyond the end of the file is not there to be had.
+        let rest = size.map(|size| size.saturating_sub(offset));
+        let length = match (range.length(), rest) {
+            (Some(length), Some(rest)) => Some(length.min(rest)),
+            (length, rest) => length.or(rest),
+        };
+        if length == Some(0) {
+            return Ok(Plan { commands: None, base_offset: offset, expected: Some(0), wanted: None });
+        }
+        if let (Some(length), true) = (length, self.features.eret()) {
+            let mut argument = format!("P {offset} {length} ").into_bytes();
+            argument.extend_from_slice(path);
+            let commands = Some(vec![Command::with("ERET", argument)?]);
+            return Ok(Plan { commands, base_offset: offset, expected: size.and(Some(length)), wanted: None });
+        }
+        if extended_block {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                Phase::Command,
+                "the server has no partial transfers in extended block mode (ERET); use stream mode",
+            )
+            .with_side(Side::Server));
+        }
+        let commands = vec![Command::with("REST", offset.to_string())?, Command::with("RETR", path)?];
+        Ok(Plan { commands: Some(commands), base_offset: offset, expected: size.and(length), wanted: range.length() })
+    }
+}
+
+struct Plan {
+    /// None when nothing has to be fetched.
+    commands: Option<Vec<Command>>,
+    base_offset: u64,
+    expected: Option<u64>,
+    wanted: Option<u64>,
+}
+
+/// The number of a 213 reply to SIZE.
+pub(crate) fn size_of(reply: &Reply) -> Option<u64> {
+    let text = (reply.code() == 213).then(|| reply.lines().next())??;
+    std::str::from_utf8(text).ok()?.trim().parse().ok()
+}
+
+/// Waits for the first 1yz reply, while a stream's data may come already.
+async fn accepted(
+    mut run: Option<ReadRun>,
+    pending: &mut PendingReply,
+) -> Result<(Option<ReadRun>, VecDeque<(u64, Bytes)>)> {
+    let mut early = VecDeque::new();
+    loop {
+        let Some(active) = &mut run else {
+            let reply = pending.next().await?;
+            started(&reply)?;
+            return Ok((run, early));
+        };
+        tokio::select! {
+            biased;
+            reply = pending.next() => {
+                started(&reply?)?;
+                return Ok((run, early));
+            }
+            block = active.next() => match block {
+                Ok(Some(block)) => early.push_back(block),
+                // All of a small file is here before the reply is read.
+                Ok(None) => {
+                    started(&pending.next().await?)?;
+                    return Ok((run, early));
+                }
+                Err(failure) => return Err(explain(failure, pending, None).await),
+            },
+        }
+    }
+}
+
+fn started(reply: &Reply) -> Result<()> {
+    if reply.is_preliminary() {
+        return Ok(());
+    }
+    if reply.is_completion() {
+        return Err(Error::new(ErrorKind::Protocol, Phase::Command, "the server ended a transfer that had not begun")
+            .with_side(Side::Server)
+            .with_reply(reply.clone()));
+    }
+    Err(Error::from_reply(reply.clone(), Phase::Command, "the server does not send the file"))
+}
+
+impl ActiveGet {
+    /// The size of the whole file, where the server told it.
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    /// Where the range begins in the file.
+    pub(crate) fn base_offset(&self) -> u64 {
+        self.base_offset
+    }
+
+    /// Bytes received so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// The next block, with its offset in the file. None once everything arrived and the server confirmed it.
+    ///
+    /// After an error the transfer is over, and the same error comes again.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(u64, Bytes)>>> {
+        if let Some(error) = &self.failed {
+            return Poll::Ready(Err(error.clone()));
+        }
+        let result = ready!(self.poll_flow(cx));
+        self.timer.stop();
+        if let Err(error) = &result {
+            self.failed = Some(error.clone());
+            // Ends the data connections; the final reply is read by the control connection.
+            self.flow = None;
+            self.ready = None;
+        }
+        Poll::Ready(result)
+    }
+
+    fn poll_flow(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(u64, Bytes)>>> {
+        if let Some(reason) = &mut self.reason {
+            return reason.as_mut().poll(cx).map(Err);
+        }
+        loop {
+            let Some(flow) = &mut self.flow else { return Poll::Ready(Ok(None)) };
+            if !flow.data_ended {
+                let arrival = match flow.early.pop_front() {
+                    Some(block) => Poll::Ready(Ok(Some(block))),
+                    None => flow.run.poll_next(cx),
+                };
+                match arrival {
+                    Poll::Ready(Ok(Some((offset, data)))) => {
+                        if let Some(block) = self.accept(offset, data)? {
+                            return Poll::Ready(Ok(Some(block)));
+                        }
+                        continue;
+                    }
+                    Poll::Ready(Ok(None)) => {
+                        flow.data_ended = true;
+                        self.timer.stop();
+                        continue;
+                    }
+                    Poll::Ready(Err(failure)) => return self.look_for_reason(failure, cx),
+                    Poll::Pending => {}
+                }
+            }
+            if flow.last.is_none()
+                && let Poll::Ready(reply) = flow.pending.poll_next(cx)
+            {
+                let reply = reply?;
+                if reply.is_completion() {
+                    flow.last = Some(reply);
+                } else if !reply.is_preliminary() {
+                    let phase = if flow.data_ended { Phase::Completion } else { Phase::Data };
+                    return Poll::Ready(Err(Error::from_reply(reply, phase, "the server ended the transfer")));
+                }
+                continue;
+            }
+            if flow.data_ended && flow.last.is_some() {
+                self.flow = None;
+                return Poll::Ready(self.complete().map(|()| None));
+            }
+            let (data_ended, limits, none_yet) = (flow.data_ended, self.limits, self.received == 0);
+            ready!(self.timer.poll(cx, if none_yet && !data_ended { limits.first_byte } else { limits.stall }));
+            return Poll::Ready(Err(match (data_ended, none_yet) {
+                (true, _) => limits.unconfirmed(),
+                (false, true) => limits.first_byte_passed(),
+                (false, false) => limits.stalled(),
+            }));
+        }
+    }
+
+    /// The data channel failed: the server's words, if they come soon, say why.
+    fn look_for_reason(&mut self, failure: Failure, cx: &mut Context<'_>) -> Poll<Result<Option<(u64, Bytes)>>> {
+        self.timer.stop();
+        let Some(Flow { run, mut pending, last, .. }) = self.flow.take() else { return Poll::Ready(Ok(None)) };
+        drop(run);
+        let reason = self.reason.insert(Box::pin(async move { explain(failure, &mut pending, last).await }));
+        reason.as_mut().poll(cx).map(Err)
+    }
+
+    /// Checks a block against what was announced, and places it in the file.
+    fn accept(&mut self, offset: u64, mut data: Bytes) -> Result<Option<(u64, Bytes)>> {
+        if let Some(wanted) = self.wanted {
+            let room = usize::try_from(wanted.saturating_sub(self.received)).unwrap_or(usize::MAX);
+            data.truncate(room);
+            if data.is_empty() {
+                // The rest of the stream is not wanted: end it here. The set is of no more use.
+                self.flow = None;
+                self.ready = None;
+                return Ok(None);
+            }
+        }
+        let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        self.received = self.received.saturating_add(length);
+        if let Some(expected) = self.expected
+            && self.received > expected
+        {
+            return Err(self.wrong_length(expected));
+        }
+        let at = self.base_offset.checked_add(offset);
+        let end = at.and_then(|at| at.checked_add(length));
+        match (at, end) {
+            (Some(at), Some(end)) if self.size.is_none_or(|size| end <= size) => Ok(Some((at, data))),
+            _ => Err(Error::new(
+                ErrorKind::Protocol,
+                Phase::Data,
+                format!("the server sent {length} bytes at offset {offset}, outside of the file"),
+            )
+            .with_side(Side::Server)),
+        }
+    }
+
+    /// Everything is here and confirmed: is it all?
+    fn complete(&self) -> Result<()> {
+        match self.expected {
+            Some(expected) if self.received != expected => Err(self.wrong_length(expected)),
+            _ => Ok(()),
+        }
+    }
+
+    fn wrong_length(&self, expected: u64) -> Error {
+        Error::new(
+            ErrorKind::Truncated,
+            Phase::Data,
+            format!("the server announced {expected} bytes and sent {}", self.received),
+        )
+        .with_side(Side::Server)
+    }
+
+    /// The data channels of a transfer that ended well, for [`Session::give_back`].
+    pub(crate) fn finished(&mut self) -> Option<Ready> {
+        if self.flow.is_some() || self.failed.is_some() { None } else { self.ready.take() }
+    }
+}
+
+impl fmt::Debug for ActiveGet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActiveGet").field("received", &self.received).field("expected", &self.expected).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,412 @@
+//! Many RETRs over one extended-block set: commands are sent far ahead, and every file's data is told from the next one's.
+//!
+//! What makes it safe (control semantics §4): a run is queued at the port only when *its* file was accepted, so that data
+//! which overtakes replies waits unread; a refused RETR takes nothing from the channel; after an error behind an acceptance
+//! the set is closed, all replies are awaited, and what is left is asked for again on a fresh set.
+
+use std::collections::VecDeque;
+use std::task::Poll;
+
+use bytes::Bytes;
+
+use crate::engine::{Direction, Failure, ReadRun};
+use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
+use crate::options::DataOptions;
+use crate::protocol::command::Command;
+use crate::session::channel::Ready;
+use crate::session::get::size_of;
+use crate::session::watch::Limits;
+use crate::session::{PendingReply, Session};
+
+/// Files asked for ahead of the one that is read. With their SIZE commands this stays below the 512 that a server queues.
+const AHEAD: usize = 200;
+
+/// Accepted files whose runs wait at the port.
+const RUNS_AHEAD: usize = 16;
+
+/// How often what is left is asked for again after the set was lost.
+const RESTARTS: usize = 3;
+
+/// One file of a pipeline.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    /// The caller's number for it.
+    pub(crate) index: usize,
+    /// The path as the server takes it.
+    pub(crate) path: Bytes,
+}
+
+/// A pipeline of gets on one session.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    waiting: VecDeque<Item>,
+    asked: VecDeque<Asked>,
+    ready: Option<Ready>,
+    options: DataOptions,
+    limits: Limits,
+    check_sizes: bool,
+    restarts: usize,
+    /// The file that is being read.
+    current: Option<Current>,
+}
+
+/// A file that was asked for.
+#[derive(Debug)]
+struct Asked {
+    item: Item,
+    size: Option<PendingReply>,
+    transfer: PendingReply,
+    /// What the first reply was, once it is there; an accepted file has its run.
+    first: Option<Result<ReadRun, Reply>>,
+}
+
+/// The file that is being read.
+#[derive(Debug)]
+struct Current {
+    index: usize,
+    item: Item,
+    run: ReadRun,
+    transfer: PendingReply,
+    size: Option<PendingReply>,
+    /// Known once the reply to SIZE was read.
+    expected: Option<u64>,
+    received: u64,
+    /// Data of this file went to the caller: it cannot be asked for again unnoticed.
+    shown: bool,
+    data_ended: bool,
+    /// The final reply, once it is there.
+    last: Option<Reply>,
+}
+
+/// What comes next from a pipeline.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// A file begins.
+    File(usize),
+    /// A file is not to be had; the others go on.
+    Refused(usize, Error),
+}
+
+impl Pipeline {
+    pub(crate) fn new(items: VecDeque<Item>, options: DataOptions, limits: Limits, check_sizes: bool) -> Self {
+        Self {
+            waiting: items,
+            asked: VecDeque::new(),
+            ready: None,
+            options,
+            limits,
+            check_sizes,
+            restarts: RESTARTS,
+            current: None,
+        }
+    }
+
+    /// The next file. What is left of the one before is read and thrown away.
+    ///
+    /// An error ends the pipeline: it is the session's, not a file's. [`Self::left`] then tells what was not finished.
+    pub(crate) async fn next_file(&mut self, session: &mut Session) -> Result<Option<Next>> {
+        while self.current.is_some() {
+            match self.next_block(session).await {
+                Ok(Some(_)) | Ok(None) => {}
+                // The caller gave that file up; only a broken session matters.
+                Err(error) if !session.control.is_open() => return Err(error),
+                Err(_) => {}
+            }
+        }
+        self.refill(session).await?;
+        self.start_runs();
+        let Some(mut asked) = self.asked.pop_front() else { return Ok(None) };
+        let index = asked.item.index;
+        let first = match asked.first.take() {
+            Some(first) => first,
+            None => self.first_reply(&mut asked.transfer).await?,
+        };
+        match first {
+            Ok(run) => {
+                asked.transfer.within(None);
+                self.current = Some(Current {
+                    index,
+                    item: asked.item,
+                    run,
+                    transfer: asked.transfer,
+                    size: asked.size,
+                    expected: None,
+                    received: 0,
+                    shown: false,
+                    data_ended: false,
+                    last: None,
+                });
+                Ok(Some(Next::File(index)))
+            }
+            Err(reply) => {
+                let error = Error::from_reply(reply, Phase::Command, "the server does not send the file");
+                Ok(Some(Next::Refused(index, error)))
+            }
+        }
+    }
+
+    /// The next block of the current file; None at its confirmed end.
+    pub(crate) async fn next_block(&mut self, session: &mut Session) -> Result<Option<(u64, Bytes)>> {
+        loop {
+            let Some(current) = &mut self.current else { return Ok(None) };
+            match current.step(self.limits).await {
+                Ok(Some(block)) => return Ok(Some(block)),
+                Ok(None) => {
+                    self.current = None;
+                    // Whoever is next can flow while the caller looks at this one.
+                    self.start_runs();
+                    return Ok(None);
+                }
+                Err(Stop::File(error)) => {
+                    self.current = None;
+                    return Err(error);
+                }
+                Err(Stop::Set(error)) => self.recover(session, error).await?,
+            }
+        }
+    }
+
+    /// Keeps the pipeline full: makes the set if there is none, sends commands ahead.
+    async fn refill(&mut self, session: &mut Session) -> Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        if self.ready.is_none() {
+            let (ready, _) = session.make_ready(Direction::Read, &self.options, true, Vec::new()).await?;
+            ready.port.connect(Direction::Read);
+            self.ready = Some(ready);
+        }
+        // Asked for in batches: a command a file, as each file ends, would be a system call each.
+        if self.asked.len() > AHEAD / 2 {
+            return Ok(());
+        }
+        let sizes = self.check_sizes && session.features.size();
+        let ahead = AHEAD.min(session.control.window());
+        let count = (ahead - self.asked.len().min(ahead)).min(self.waiting.len());
+        let items: Vec<_> = self.waiting.drain(..count).collect();
+        let mut commands = Vec::with_capacity(2 * items.len());
+        for item in &items {
+            if sizes {
+                commands.push(Command::with("SIZE", &item.path)?);
+            }
+            commands.push(Command::with("RETR", &item.path)?);
+        }
+        let mut replies = session.control.send_all(commands).into_iter();
+        for item in items {
+            let size = if sizes { replies.next() } else { None };
+            let Some(transfer) = replies.next() else { break };
+            self.asked.push_back(Asked { item, size, transfer, first: None });
+        }
+        Ok(())
+    }
+
+    /// Queues runs for the files whose acceptance has been read already, in order, without waiting.
+    fn start_runs(&mut self) {
+        let Some(ready) = &self.ready else { return };
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        for asked in self.asked.iter_mut().take(RUNS_AHEAD) {
+            if asked.first.is_some() {
+                continue;
+            }
+            match asked.transfer.poll_next(&mut cx) {
+                Poll::Ready(Ok(reply)) if reply.is_preliminary() => {
+                    asked.first = Some(Ok(ready.port.read(self.options.window_blocks)));
+                }
+                Poll::Ready(Ok(reply)) => asked.first = Some(Err(reply)),
+                // The connection is gone: whoever waits for this reply next is told by the control channel.
+                Poll::Ready(Err(_)) | Poll::Pending => return,
+            }
+        }
+    }
+
+    async fn first_reply(&self, transfer: &mut PendingReply) -> Result<Result<ReadRun, Reply>> {
+        let reply = transfer.next().await?;
+        if !reply.is_preliminary() {
+            return Ok(Err(reply));
+        }
+        let Some(ready) = &self.ready else {
+            return Err(Error::new(ErrorKind::Internal, Phase::Data, "a file was accepted without data channels"));
+        };
+        Ok(Ok(ready.port.read(self.options.window_blocks)))
+    }
+
+    /// The set failed under the current file: closes it, hears all replies out, and asks again for what is left.
+    async fn recover(&mut self, session: &mut Session, error: Error) -> Result<()> {
+        let Some(current) = self.current.take() else { return Err(error) };
+        let mut again = Vec::new();
+        let shown = current.shown;
+        if !shown {
+            again.push(current.item.clone());
+        }
+        // Dropping the runs and the port closes the connections; the server then ends what it had accepted.
+        let transfers: Vec<_> = std::iter::once((None, current.transfer, None))
+            .chain(self.asked.drain(..).map(|asked| (Some(asked.item), asked.transfer, asked.first)))
+            .collect();
+        self.ready = None;
+        for (item, mut transfer, first) in transfers {
+            let refused = match first {
+                Some(Err(reply)) => Some(reply),
+                Some(Ok(_)) => None,
+                None if item.is_some() => match transfer.next().await? {
+                    reply if reply.is_preliminary() => None,
+                    reply => Some(reply),
+                },
+                None => None,
+            };
+            if refused.is_none() {
+                transfer.within(self.limits.reply);
+                transfer.last().await?;
+            }
+            // Refused files are asked for again as well: the reason may have been the broken set.
+            again.extend(item);
+        }
+        for item in again.into_iter().rev() {
+            self.waiting.push_front(item);
+        }
+        if self.restarts == 0 {
+            return Err(error);
+        }
+        self.restarts -= 1;
+        tracing::debug!(%error, left = self.waiting.len(), "the data channels of a pipeline broke; asking again");
+        if shown {
+            return Err(error);
+        }
+        self.refill(session).await?;
+        match self.next_current().await? {
+            Some(()) => Ok(()),
+            None => Err(error),
+        }
+    }
+
+    /// Makes the first asked file the current one again.
+    async fn next_current(&mut self) -> Result<Option<()>> {
+        let Some(mut asked) = self.asked.pop_front() else { return Ok(None) };
+        match self.first_reply(&mut asked.transfer).await? {
+            Ok(run) => {
+                asked.transfer.within(None);
+                self.current = Some(Current {
+                    index: asked.item.index,
+                    item: asked.item,
+                    run,
+                    transfer: asked.transfer,
+                    size: asked.size,
+                    expected: None,
+                    received: 0,
+                    shown: false,
+                    data_ended: false,
+                    last: None,
+                });
+                Ok(Some(()))
+            }
+            Err(reply) => Err(Error::from_reply(reply, Phase::Command, "the server does not send the file")),
+        }
+    }
+
+    /// The set, when everything asked for has been read to its end.
+    pub(crate) fn finished(&mut self) -> Option<Ready> {
+        if self.asked.is_empty() && self.current.is_none() { self.ready.take() } else { None }
+    }
+
+    /// Whether nothing is on its way any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.asked.is_empty() && self.current.is_none() && self.waiting.is_empty()
+    }
+
+    /// The file that is being read.
+    pub(crate) fn current(&self) -> Option<usize> {
+        self.current.as_ref().map(|current| current.index)
+    }
+
+    /// Forgets a broken session: what was not finished is asked for again on the next one.
+    pub(crate) fn restart(&mut self) {
+        self.ready = None;
+        let current = self.current.take().filter(|current| !current.shown).map(|current| current.item);
+        let asked: Vec<_> = self.asked.drain(..).map(|asked| asked.item).collect();
+        let items: Vec<_> = current.into_iter().chain(asked).collect();
+        for item in items.into_iter().rev() {
+            self.waiting.push_front(item);
+        }
+    }
+}
+
+enum Stop {
+    /// This file failed; the set is well.
+    File(Error),
+    /// The set failed.
+    Set(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::File(error)
+    }
+}
+
+impl Current {
+    async fn step(&mut self, limits: Limits) -> Result<Option<(u64, Bytes)>, Stop> {
+        while !self.data_ended {
+            let arrival = match self.run.try_next() {
+                Some(arrival) => arrival,
+                None => self.wait(limits).await?,
+            };
+            match arrival {
+                Ok(Some((offset, data))) => {
+                    self.received += u64::try_from(data.len()).unwrap_or(u64::MAX);
+                    self.shown = true;
+                    return Ok(Some((offset, data)));
+                }
+                Ok(None) => self.data_ended = true,
+                Err(failure) => return Err(Stop::Set(broken(failure))),
+            }
+        }
+        if let Some(mut size) = self.size.take() {
+            // Asked before RETR, so its reply has been read long ago.
+            self.expected = size_of(&size.last().await?);
+        }
+        let reply = match self.last.take() {
+            Some(reply) => reply,
+            None => match tokio::time::timeout(limits.stall, self.transfer.last()).await {
+                Ok(reply) => reply?,
+                Err(_) => return Err(Stop::Set(limits.unconfirmed())),
+            },
+        };
+        if !reply.is_completion() {
+            let error = Error::from_reply(reply, Phase::Completion, "the server did not complete the transfer");
+            return Err(Stop::Set(error));
+        }
+        match self.expected {
+            Some(expected) if expected != self.received => {
+                let message = format!("the server announced {expected} bytes and sent {}", self.received);
+                Err(Stop::File(Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Server)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn wait(&mut self, limits: Limits) -> Result<Result<Option<(u64, Bytes)>, Failure>, Stop> {
+        let (limit, error) = if self.received == 0 {
+            (limits.first_byte, limits.first_byte_passed())
+        } else {
+            (limits.stall, limits.stalled())
+        };
+        loop {
+            tokio::select! {
+                biased;
+                arrival = self.run.next() => return Ok(arrival),
+                reply = self.transfer.next(), if self.last.is_none() => {
+                    let reply = reply?;
+                    if reply.is_completion() {
+                        self.last = Some(reply);
+                    } else if !reply.is_preliminary() {
+                        return Err(Stop::Set(Error::from_reply(reply, Phase::Data, "the server ended the transfer")));
+                    }
+                }
+                () = tokio::time::sleep(limit) => return Err(Stop::Set(error)),
+            }
+        }
+    }
+}
+
+fn broken(failure: Failure) -> Error {
+    failure.into_data_error(Phase::Data, "the data connection broke")
+}

@@ -1,0 +1,98 @@
+//! Deadlines of a running transfer, and the search for the reason when its data channel fails.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+use crate::engine::Failure;
+use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
+use crate::session::PendingReply;
+
+/// How long the server's own words are waited for when the data channel failed: they say more than "connection reset".
+const EXPLANATION_LIMIT: Duration = Duration::from_secs(2);
+
+/// The limits of a transfer in progress.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) reply: Duration,
+    pub(crate) first_byte: Duration,
+    pub(crate) stall: Duration,
+}
+
+impl Limits {
+    pub(crate) fn first_byte_passed(self) -> Error {
+        timed_out(
+            TimeoutKind::FirstByte,
+            Phase::Data,
+            format!("no data came within {:?} after the transfer was accepted", self.first_byte),
+        )
+    }
+
+    pub(crate) fn stalled(self) -> Error {
+        timed_out(TimeoutKind::Stall, Phase::Data, format!("no data moved for {:?}", self.stall))
+    }
+
+    pub(crate) fn unconfirmed(self) -> Error {
+        timed_out(
+            TimeoutKind::Stall,
+            Phase::Completion,
+            format!("all data moved, but the server did not confirm the transfer within {:?}", self.stall),
+        )
+        .with_may_have_applied()
+    }
+}
+
+/// A limit on a wait that is polled by hand. It runs only while somebody waits: a pause of the caller's does not count.
+#[derive(Debug, Default)]
+pub(crate) struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    running: bool,
+}
+
+impl Timer {
+    /// Ready when `limit` has passed since the wait began.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
+        let sleep = match &mut self.sleep {
+            Some(sleep) => {
+                if !self.running {
+                    sleep.as_mut().reset(deadline(limit));
+                }
+                sleep
+            }
+            empty => empty.insert(Box::pin(tokio::time::sleep_until(deadline(limit)))),
+        };
+        self.running = true;
+        sleep.as_mut().poll(cx)
+    }
+
+    /// The wait is over; the next one begins anew.
+    pub(crate) fn stop(&mut self) {
+        self.running = false;
+    }
+}
+
+/// `limit` from now; a limit without end is some decades.
+fn deadline(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 86_400))
+}
+
+fn timed_out(kind: TimeoutKind, phase: Phase, message: String) -> Error {
+    Error::new(ErrorKind::Timeout(kind), phase, message).with_side(Side::Server)
+}
+
+/// The error of a transfer whose data channel failed: the server's, if it says something soon, else the channel's.
+pub(crate) async fn explain(failure: Failure, pending: &mut PendingReply, told: Option<Reply>) -> Error {
+    let reply = match told {
+        Some(reply) => Some(reply),
+        None => tokio::time::timeout(EXPLANATION_LIMIT, pending.last()).await.ok().and_then(Result::ok),
+    };
+    match reply {
+        Some(reply) if !reply.is_completion() => {
+            Error::from_reply(reply, Phase::Data, "the server ended the transfer").with_source(failure)
+        }
+        _ => failure.into_data_error(Phase::Data, "the data connection broke"),
+    }
+}
