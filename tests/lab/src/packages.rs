@@ -100,9 +100,9 @@ impl Component {
     /// A sentence for a person: which package to install, on either family, or how to have it done.
     pub fn how_to_install(&self) -> String {
         format!(
-            "install the package {} (Debian, Ubuntu: apt-get install {}) or {} (Fedora, or RHEL with EPEL: dnf install \
-             {}), or run `cargo xtask deps`",
-            self.debian, self.debian, self.fedora, self.fedora
+            "run `cargo xtask deps`, or `apt-get install {}` (Debian, Ubuntu) or `dnf install {}` (Fedora, or RHEL with \
+             EPEL)",
+            self.debian, self.fedora
         )
     }
 
