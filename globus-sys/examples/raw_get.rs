@@ -150,8 +150,8 @@ unsafe extern "C" fn on_data(
         return;
     }
     if length > 0 {
-        // SAFETY: the library filled `length` bytes of a buffer that it has now given back.
         #[allow(clippy::disallowed_methods)] // this is the border with C
+        // SAFETY: the library filled `length` bytes of a buffer that it has now given back.
         let data = unsafe { core::slice::from_raw_parts(buffer, length) };
         // The offset comes from the network.
         let written = u64::try_from(offset)
@@ -184,6 +184,8 @@ unsafe extern "C" fn on_complete(
         get.fail(unsafe { words(error) });
     }
     get.complete.set(true);
+    // SAFETY: this runs inside the poll of `get`, which would go on for ever if nobody told it to return.
+    unsafe { globus_signal_poll() };
 }
 
 /// A result as a Rust result; the error object behind it is taken out of the library's table and freed.

@@ -3,7 +3,10 @@
 use crate::*;
 use core::ffi::c_void;
 
-/// Runs events of the global callback space until `timestop` (absolute, by the wall clock) or until an event has run.
+/// Runs the events of the global callback space as they become due, until `timestop` (absolute, by the wall clock).
+///
+/// It returns before that only if a callback that it runs calls [`globus_signal_poll`]: a loop that waits for something
+/// wants its callback to do so.
 ///
 /// # Safety
 /// `GLOBUS_COMMON_MODULE` is active and `timestop` is valid for reads. With the thread model `none` only one thread of the
@@ -13,7 +16,7 @@ pub unsafe fn globus_callback_poll(timestop: *const globus_abstime_t) {
     unsafe { globus_callback_space_poll(timestop, GLOBUS_CALLBACK_GLOBAL_SPACE) }
 }
 
-/// Waits without limit for an event of the global callback space and runs it.
+/// Runs the events of the global callback space as they become due, until one of them calls [`globus_signal_poll`].
 ///
 /// # Safety
 /// As for [`globus_callback_poll`].
@@ -22,7 +25,7 @@ pub unsafe fn globus_poll_blocking() {
     unsafe { globus_callback_poll(&raw const globus_i_abstime_infinity) }
 }
 
-/// Runs the events of the global callback space that are due, without waiting.
+/// Runs events of the global callback space that are due, without waiting for any.
 ///
 /// # Safety
 /// As for [`globus_callback_poll`].
@@ -40,7 +43,10 @@ pub unsafe fn globus_poll() {
     unsafe { globus_poll_nonblocking() }
 }
 
-/// Makes a poll that waits return. With the thread model `none` this does not wake another thread's poll.
+/// Makes the poll that runs the present callback return when this callback is done.
+///
+/// With the thread model `none` it sets a flag and no more: called on another thread, or by a signal handler, it does not
+/// wake a poll that waits.
 ///
 /// # Safety
 /// `GLOBUS_COMMON_MODULE` is active.
