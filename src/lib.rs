@@ -1,8 +1,11 @@
 //! A GridFTP client.
 
-pub mod error;
+mod client;
 mod credential;
+mod data;
 mod engine;
+pub mod error;
+mod ops;
 pub mod options;
 mod protocol;
 mod session;
@@ -10,6 +13,9 @@ mod types;
 mod url;
 
 pub use bytes::Bytes;
+pub use client::{Client, ClientBuilder, Metrics};
+pub use credential::Credential;
+pub use data::{Block, Get, GetBuilder, GetMany, GetManyBuilder, ManyFile, Put, PutBuilder, PutSummary, Reader, Writer};
 pub use error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 pub use types::{ByteRange, Entry, EntryKind, FeatureSet};
 pub use url::{Endpoint, IntoUrl, Scheme, Url};

@@ -1,1 +1,23 @@
-//! placeholder
+//! One logged-in control connection, as async Rust on tokio.
+//!
+//! [`connect`] finds and dials the host, [`control`] owns the socket and matches replies to commands, [`protect`] wraps
+//! both once GSI is established, [`login`] turns a connection into a [`Session`].
+//!
+//! Never here: pools and retries (`client`), what a user calls (`ops`, `data`), C (`engine`), and any parsing of text
+//! from the network that `protocol` could do.
+
+mod base64;
+pub(crate) mod channel;
+pub(crate) mod connect;
+pub(crate) mod control;
+pub(crate) mod counters;
+pub(crate) mod get;
+pub(crate) mod login;
+pub(crate) mod pipeline;
+mod protect;
+pub(crate) mod put;
+pub(crate) mod watch;
+
+pub(crate) use control::{Control, PendingReply};
+pub(crate) use counters::Counters;
+pub(crate) use login::{Login, Session, SessionSecurity};

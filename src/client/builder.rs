@@ -1,0 +1,228 @@
+//! What can be chosen for a client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Client;
+use crate::credential::Credential;
+use crate::error::{Error, Escaped, Result};
+use crate::options::{Delegation, Timeouts};
+use crate::protocol::command::is_control;
+
+/// Sessions for transfers to one endpoint, at most. More than a few never pay: see [`ClientBuilder::sessions_per_endpoint`].
+const SESSIONS: usize = 8;
+const MAX_SESSIONS: usize = 256;
+
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Longest name or version of an application, in bytes.
+const MAX_NAME: usize = 100;
+
+/// Longest distinguished name, in bytes.
+const MAX_SUBJECT: usize = 4096;
+
+/// The choices of a client, checked.
+#[derive(Debug, Clone)]
+pub(super) struct Config {
+    pub(super) gsi: Credential,
+    pub(super) plain: Credential,
+    pub(super) subject: Option<Arc<str>>,
+    pub(super) timeouts: Timeouts,
+    pub(super) sessions: usize,
+    pub(super) idle: Duration,
+    pub(super) delegation: Delegation,
+    /// What follows the scheme in `SITE CLIENTINFO`.
+    pub(super) application: Arc<str>,
+}
+
+/// Makes a [`Client`].
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use gridftp::{Client, Credential};
+/// use gridftp::options::{Delegation, Timeouts};
+///
+/// let client = Client::builder()
+///     .credential(Credential::from_proxy_file("/tmp/x509up_u1000"))
+///     .credential(Credential::anonymous_as("someone@example.org")?)
+///     .delegation(Delegation::Never)
+///     .timeouts(Timeouts::default().connect(Duration::from_secs(10)))
+///     .build()?;
+/// # Ok::<(), gridftp::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ClientBuilder {
+    config: Config,
+    subject: Option<String>,
+    application: (String, String),
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self {
+            config: Config {
+                gsi: Credential::default_search(),
+                plain: Credential::anonymous(),
+                subject: None,
+                timeouts: Timeouts::default(),
+                sessions: SESSIONS,
+                idle: IDLE,
+                delegation: Delegation::default(),
+                application: "".into(),
+            },
+            subject: None,
+            application: (env!("CARGO_PKG_NAME").to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// Who the user is. A GSI credential serves `gsiftp` URLs, a password or an anonymous one `ftp` URLs; one of each can
+    /// be given. A user name and password in a URL come before this. Default: [`Credential::default_search`] and
+    /// [`Credential::anonymous`].
+    pub fn credential(mut self, credential: Credential) -> Self {
+        if credential.is_gsi() {
+            self.config.gsi = credential;
+        } else {
+            self.config.plain = credential;
+        }
+        self
+    }
+
+    /// How long each kind of waiting may last.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.config.timeouts = timeouts;
+        self
+    }
+
+    /// How many sessions may be used for transfers with one endpoint at once, 1 to 256. Default: 8.
+    ///
+    /// What is asked for beyond that waits its turn, in order. Commands without data, as [`Client::stat`], are sent ahead
+    /// of their replies on up to four sessions more (not more than this number), so that any number of them needs few
+    /// connections. Few sessions with many commands on each are faster than many sessions.
+    pub fn sessions_per_endpoint(mut self, sessions: usize) -> Self {
+        self.config.sessions = sessions;
+        self
+    }
+
+    /// How long a session is kept for the next operation. Default: 30 seconds.
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.config.idle = limit;
+        self
+    }
+
+    /// The distinguished name every `gsiftp` server has to prove, as `/O=Grid/CN=host/data.example.org`, instead of the host
+    /// name of the URL. Default: the host name.
+    ///
+    /// Corresponds to the subject of `globus_ftp_client_operationattr_set_authorization`.
+    pub fn subject(mut self, name: impl Into<String>) -> Self {
+        self.subject = Some(name.into());
+        self
+    }
+
+    /// Whether servers may be given a proxy of the user. Default: [`Delegation::WhenNeeded`].
+    pub fn delegation(mut self, delegation: Delegation) -> Self {
+        self.config.delegation = delegation;
+        self
+    }
+
+    /// The application's name and version, which `GridFTP` servers are told at login (`SITE CLIENTINFO`) and write to their
+    /// logs. Default: those of this crate.
+    ///
+    /// Corresponds to `globus_ftp_client_handleattr_set_clientinfo`.
+    pub fn application(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
+        self.application = (name.into(), version.into());
+        self
+    }
+
+    /// Checks the choices and makes the client. Nothing is read, looked up or connected to.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a number of sessions outside 1 to 256, a subject that is no
+    /// distinguished name, a name or version of an application with quotes, semicolons, control bytes or more than 100
+    /// bytes.
+    pub fn build(self) -> Result<Client> {
+        let mut config = self.config;
+        if !(1..=MAX_SESSIONS).contains(&config.sessions) {
+            return Err(Error::invalid(format!(
+                "{} sessions per endpoint, expected 1 to {MAX_SESSIONS}",
+                config.sessions
+            )));
+        }
+        config.subject = self.subject.as_deref().map(check_subject).transpose()?;
+        let (name, version) = &self.application;
+        check_name("name", name)?;
+        check_name("version", version)?;
+        config.application = format!("appname=\"{name}\";appver=\"{version}\";").into();
+        Ok(Client::from_config(config))
+    }
+}
+
+/// A distinguished name as Globus writes it.
+pub(crate) fn check_subject(subject: &str) -> Result<Arc<str>> {
+    let shown = || Escaped(&subject.as_bytes()[..subject.len().min(200)]).to_string();
+    if subject.bytes().any(is_control) || subject.len() > MAX_SUBJECT {
+        return Err(Error::invalid(format!(
+            "the subject \"{}\" has {} bytes, expected at most {MAX_SUBJECT}, none of them a control byte",
+            shown(),
+            subject.len()
+        )));
+    }
+    if !subject.starts_with('/') || !subject.contains('=') {
+        return Err(Error::invalid(format!(
+            "the subject \"{}\" is no distinguished name, expected one like /O=Grid/CN=host",
+            shown()
+        )));
+    }
+    Ok(subject.into())
+}
+
+fn check_name(what: &str, text: &str) -> Result<()> {
+    let bad = text.bytes().any(|byte| is_control(byte) || matches!(byte, b'"' | b';'));
+    if bad || text.is_empty() || text.len() > MAX_NAME {
+        return Err(Error::invalid(format!(
+            "the application's {what} \"{}\" cannot be sent, expected 1 to {MAX_NAME} bytes without quotes, semicolons and \
+             control bytes",
+            Escaped(&text.as_bytes()[..text.len().min(200)])
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn bad_choices_are_named() {
+        let refused = |builder: ClientBuilder, part: &str| {
+            let error = builder.build().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(error.to_string().contains(part), "{error}");
+        };
+        refused(Client::builder().sessions_per_endpoint(0), "0 sessions");
+        refused(Client::builder().sessions_per_endpoint(257), "1 to 256");
+        refused(Client::builder().subject("CN=x"), "CN=x");
+        refused(Client::builder().subject("/CN=x\r\nDELE"), "\\r\\nDELE");
+        refused(Client::builder().application("a\";evil=\"", "1"), "name");
+        refused(Client::builder().application("a", ""), "version");
+    }
+
+    #[test]
+    fn each_kind_of_credential_has_its_place() {
+        let client = Client::builder()
+            .credential(Credential::from_proxy_file("/p"))
+            .credential(Credential::user_password("u", "hunter2").unwrap())
+            .application("copy", "2.0")
+            .build()
+            .unwrap();
+        let config = &client.inner.common.config;
+        assert_eq!(config.gsi, Credential::from_proxy_file("/p"));
+        assert_eq!(config.plain, Credential::user_password("u", "hunter2").unwrap());
+        assert_eq!(&*config.application, "appname=\"copy\";appver=\"2.0\";");
+        assert!(!format!("{client:?}").contains("hunter2"));
+    }
+}

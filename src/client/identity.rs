@@ -1,0 +1,215 @@
+//! Who logs in where: the URL's user, the operation's credential, the client's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use super::builder::Config;
+use super::{Key, SessionOptions};
+use crate::credential::Credential;
+use crate::engine::{CredentialHandle, Engine, TargetName};
+use crate::error::{Error, ErrorKind, Phase, Result, Side};
+use crate::session::login::{Identity, Login};
+use crate::url::{Endpoint, Scheme, Url};
+
+/// Imported credentials that are kept; a service for many users drops and imports again beyond that.
+const MAX_CREDENTIALS: usize = 256;
+
+/// Who asks whom.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Who {
+    pub(super) endpoint: Endpoint,
+    pub(super) credential: Credential,
+    /// The local user asked for after a GSI login.
+    pub(super) account: Option<Arc<str>>,
+    pub(super) subject: Option<Arc<str>>,
+}
+
+impl Who {
+    pub(super) fn of(config: &Config, url: &Url, options: &SessionOptions) -> Result<Self> {
+        let endpoint = url.endpoint().clone();
+        match url.scheme() {
+            Scheme::Ftp => {
+                let own = options.credential.as_ref().filter(|credential| !credential.is_gsi());
+                let credential = match (url.user(), url.password()) {
+                    (Some(user), Some(password)) => Credential::user_password(user, password)?,
+                    // A name alone is a choice among credentials, not a login without a password.
+                    (Some(user), None) => named(user, own.unwrap_or(&config.plain))?,
+                    (None, _) => own.unwrap_or(&config.plain).clone(),
+                };
+                Ok(Self { endpoint, credential, account: None, subject: None })
+            }
+            Scheme::Gsiftp => {
+                if url.password().is_some() {
+                    return Err(Error::invalid(
+                        "a gsiftp URL takes no password, expected a user name at most",
+                    )
+                    .with_url(url));
+                }
+                let own = options.credential.as_ref().filter(|credential| credential.is_gsi());
+                Ok(Self {
+                    endpoint,
+                    credential: own.unwrap_or(&config.gsi).clone(),
+                    account: url.user().map(Into::into),
+                    subject: options.subject.clone().or_else(|| config.subject.clone()),
+                })
+            }
+            Scheme::Sshftp => {
+                let message = "sshftp:// is not supported, expected ftp:// or gsiftp://";
+                Err(Error::new(ErrorKind::Unsupported, Phase::Input, message)
+                    .with_side(Side::Local)
+                    .with_url(url))
+            }
+        }
+    }
+}
+
+/// The credential for a user whose password is not in the URL.
+fn named(user: &str, credential: &Credential) -> Result<Credential> {
+    match credential.login() {
+        Some((name, ..)) if *name == *user => Ok(credential.clone()),
+        _ if matches!(user, "anonymous" | "ftp") => Ok(Credential::anonymous()),
+        // Some servers let users in without asking for a password, and the others say that they want one.
+        _ => Credential::user_password(user, ""),
+    }
+}
+
+/// GSI credentials that were imported, so that a thousand logins import once.
+#[derive(Debug, Default)]
+pub(super) struct Credentials {
+    imported: Mutex<HashMap<Credential, (Bytes, CredentialHandle)>>,
+}
+
+impl Credentials {
+    /// The credential, read now and imported unless it is the same as before.
+    ///
+    /// # Errors
+    /// `Authentication` when there is none or Globus does not take it; `CredentialExpired`.
+    async fn handle(&self, credential: &Credential) -> Result<CredentialHandle> {
+        let pem = credential.load().await?;
+        let known =
+            self.lock().get(credential).filter(|(text, _)| *text == pem).map(|(_, handle)| handle.clone());
+        let handle = match known {
+            Some(handle) => handle,
+            None => {
+                let handle = Engine::get().await?.import_credential(pem.clone()).await?;
+                let mut imported = self.lock();
+                if imported.len() >= MAX_CREDENTIALS {
+                    imported.clear();
+                }
+                imported.insert(credential.clone(), (pem, handle.clone()));
+                handle
+            }
+        };
+        check_lifetime(handle)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Credential, (Bytes, CredentialHandle)>> {
+        self.imported.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything a login needs.
+    pub(super) async fn login(&self, config: &Config, key: &Key, sequential: bool) -> Result<Login> {
+        let who = &key.who;
+        let identity = match who.credential.login() {
+            Some((user, password, certain)) => Identity::Password { user, password, certain },
+            None => Identity::Gsi {
+                credential: self.handle(&who.credential).await?,
+                target: match &who.subject {
+                    Some(subject) => TargetName::Subject(subject.to_string()),
+                    None => TargetName::Host(who.endpoint.host().to_owned()),
+                },
+                delegate: key.delegate,
+                account: who.account.clone(),
+            },
+        };
+        Ok(Login {
+            endpoint: who.endpoint.clone(),
+            identity,
+            connect_limit: config.timeouts.connect_limit(),
+            reply_limit: config.timeouts.reply_limit(),
+            client_info: format!("scheme={};{}", who.endpoint.scheme(), config.application).into(),
+            sequential,
+        })
+    }
+}
+
+fn check_lifetime(handle: CredentialHandle) -> Result<CredentialHandle> {
+    let expires = handle.expires();
+    if expires > SystemTime::now() {
+        return Ok(handle);
+    }
+    let message = format!("the credential of \"{}\" expired at {}", handle.subject(), utc(expires));
+    Err(Error::new(ErrorKind::CredentialExpired, Phase::Credential, message).with_side(Side::Local))
+}
+
+/// A time for people: `2026-11-22 13:04:05 UTC`.
+pub(crate) fn utc(time: SystemTime) -> String {
+    let seconds = match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => since.as_secs(),
+        Err(_) => return "a time before 1970".to_owned(),
+    };
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Days are counted from 1 March of a year 0, so that the leap day ends a year: 400 years have 146,097 days.
+    let shifted = days + 719_468;
+    let (era, day) = (shifted / 146_097, shifted % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year + next;
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::client::Client;
+
+    fn who(url: &str) -> Who {
+        let client = Client::builder()
+            .credential(Credential::from_proxy_file("/p"))
+            .credential(Credential::user_password("lab", "pw").unwrap())
+            .build()
+            .unwrap();
+        Who::of(&client.inner.common.config, &Url::parse(url).unwrap(), &SessionOptions::default()).unwrap()
+    }
+
+    #[test]
+    fn the_url_decides_first() {
+        assert_eq!(who("ftp://h/").credential, Credential::user_password("lab", "pw").unwrap());
+        assert_eq!(who("ftp://lab@h/").credential, Credential::user_password("lab", "pw").unwrap());
+        assert_eq!(who("ftp://a:b@h/").credential, Credential::user_password("a", "b").unwrap());
+        assert_eq!(who("ftp://a@h/").credential, Credential::user_password("a", "").unwrap());
+        assert_eq!(who("ftp://anonymous@h/").credential, Credential::anonymous());
+        let gsi = who("gsiftp://operator@h/");
+        assert_eq!(gsi.credential, Credential::from_proxy_file("/p"));
+        assert_eq!(gsi.account.as_deref(), Some("operator"));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let config = &Client::new().unwrap().inner.common.config;
+        let of = |url| Who::of(config, &Url::parse(url).unwrap(), &SessionOptions::default()).unwrap_err();
+        assert_eq!(of("gsiftp://a:b@h/").kind(), ErrorKind::InvalidInput);
+        assert_eq!(of("sshftp://h/").kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn times_are_shown_in_utc() {
+        for (seconds, shown) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (951_868_799, "2000-02-29 23:59:59 UTC"),
+            (1_795_352_645, "2026-11-22 13:04:05 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+        ] {
+            assert_eq!(utc(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)), shown);
+        }
+    }
+}

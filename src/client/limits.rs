@@ -1,0 +1,149 @@
+//! Deadlines and second tries around whole operations.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::metrics::Counted;
+use super::{Client, SessionOptions, Shared};
+use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
+use crate::protocol::command::Command;
+use crate::session::Session;
+use crate::url::Url;
+
+/// How long a session may have rested before it is asked whether it is still alive, where a command must not be sent twice.
+const DOUBTFUL: Duration = Duration::from_secs(15);
+
+/// Whether doing something twice is the same as doing it once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// It only asks, or the second time changes nothing.
+    Harmless,
+    /// It changes something: it is sent again only when it certainly was not done.
+    Never,
+}
+
+/// One operation with its deadline: what users of [`Client`] call ends up here.
+pub(crate) struct Operation<'a> {
+    client: &'a Client,
+    url: &'a Url,
+    repeat: Repeat,
+    /// Commands were queued, so the server may have done something.
+    sent: AtomicBool,
+}
+
+impl Client {
+    pub(crate) fn operation<'a>(&'a self, url: &'a Url, repeat: Repeat) -> Operation<'a> {
+        Operation { client: self, url, repeat, sent: AtomicBool::new(false) }
+    }
+
+    /// Runs something under the limit for whole operations, and counts it.
+    ///
+    /// # Errors
+    /// `Timeout(Total)`, and whatever `work` fails with; both name the URL.
+    pub(crate) async fn limited<T>(&self, url: &Url, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let _counted = Counted::new(&self.inner.common.operations.running);
+        let result = match self.timeouts().total_limit() {
+            None => work.await,
+            Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+                let message = format!("not done within {limit:?}, the limit for a whole operation");
+                Err(Error::new(ErrorKind::Timeout(TimeoutKind::Total), Phase::Command, message)
+                    .with_side(Side::Server))
+            }),
+        };
+        result.map_err(|error| error.with_url(url))
+    }
+}
+
+impl Operation<'_> {
+    /// Sends one command on a shared session and waits for its final reply, whatever its code.
+    ///
+    /// # Errors
+    /// What kept the reply away; with `may_have_applied` where the server may have got the command.
+    pub(crate) async fn reply(&self, command: Command) -> Result<Reply> {
+        self.on_session(move |session| {
+            let pending = session.control.send(command.clone()).withdraw_on_drop();
+            async move {
+                let mut pending = pending;
+                pending.last().await
+            }
+        })
+        .await
+    }
+
+    /// Sends two commands that nothing gets between, and waits for both final replies.
+    ///
+    /// # Errors
+    /// As [`Operation::reply`].
+    pub(crate) async fn replies(&self, first: Command, second: Command) -> Result<(Reply, Reply)> {
+        self.on_session(move |session| {
+            let pending = session.control.send_all(Vec::from([first.clone(), second.clone()]));
+            async move {
+                let mut replies = Vec::with_capacity(2);
+                for mut pending in pending {
+                    replies.push(pending.last().await?);
+                }
+                match (replies.pop(), replies.pop()) {
+                    (Some(second), Some(first)) => Ok((first, second)),
+                    _ => {
+                        Err(Error::new(ErrorKind::Internal, Phase::Command, "not one reply for each command"))
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// Runs `send` with a shared session; once more with another session if the first one turns out to be dead and nothing
+    /// can have been done.
+    ///
+    /// # Errors
+    /// As [`Operation::reply`].
+    pub(crate) async fn on_session<T, F>(&self, send: impl Fn(&Session) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let work = async {
+            let mut second_try = false;
+            loop {
+                let lease = self.lease().await?;
+                self.sent.store(true, Ordering::Relaxed);
+                let error = match send(&lease).await {
+                    Ok(value) => return Ok(value),
+                    Err(error) => error,
+                };
+                let broken = matches!(error.kind(), ErrorKind::ConnectionLost | ErrorKind::ServerBusy)
+                    && !lease.control.is_open();
+                let undone = !error.may_have_applied();
+                if second_try
+                    || !broken
+                    || lease.rested().is_none()
+                    || !(undone || self.repeat == Repeat::Harmless)
+                {
+                    return Err(error);
+                }
+                tracing::debug!(url = %self.url, "a session of the pool was dead, trying another one: {error}");
+                self.sent.store(!undone, Ordering::Relaxed);
+                second_try = true;
+            }
+        };
+        self.client.limited(self.url, work).await.map_err(|error| {
+            let total = matches!(error.kind(), ErrorKind::Timeout(TimeoutKind::Total));
+            let applied = total && self.repeat == Repeat::Never && self.sent.load(Ordering::Relaxed);
+            if applied { error.with_may_have_applied() } else { error }
+        })
+    }
+
+    /// A session that is alive as far as one can know.
+    async fn lease(&self) -> Result<Shared> {
+        loop {
+            let lease = self.client.shared(self.url, &SessionOptions::default()).await?;
+            if self.repeat == Repeat::Harmless || lease.rested().is_none_or(|rested| rested < DOUBTFUL) {
+                return Ok(lease);
+            }
+            // A command that must not be sent twice is not risked on a connection that may be gone without a word.
+            if lease.control.command(Command::new("NOOP")).await.is_ok() {
+                return Ok(lease);
+            }
+        }
+    }
+}

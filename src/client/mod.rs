@@ -1,0 +1,186 @@
+//! The client: who is asked for what, over which session, and for how long.
+//!
+//! [`Client`] is what users hold; `builder` makes it, `identity` decides who logs in, `pool` keeps the sessions of each
+//! endpoint, `limits` puts deadlines around operations, `metrics` counts.
+//!
+//! Never here: replies and their meaning (`ops`), data channels (`session`), C (`engine`).
+
+mod builder;
+mod identity;
+mod limits;
+mod metrics;
+mod pool;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::runtime::Handle;
+
+use crate::credential::Credential;
+use crate::error::{Error, ErrorKind, Phase, Result, Side};
+use crate::options::Timeouts;
+use crate::session::Counters;
+use crate::url::Url;
+
+pub use builder::ClientBuilder;
+pub(crate) use limits::Repeat;
+pub use metrics::Metrics;
+pub(crate) use pool::{Exclusive, Shared};
+
+use builder::Config;
+use identity::{Credentials, Who};
+use pool::Pool;
+
+/// Sessions in the map of pools before unused ones are looked for.
+const FIRST_SWEEP: usize = 64;
+
+/// A GridFTP client: the sessions to any number of servers, shared by all its clones.
+///
+/// Making one costs nothing; connections are made when they are needed, used by many operations at once, and closed when
+/// they were idle for a while or the last clone is gone. A client is `Send` and `Sync`, its operations can be started
+/// from any number of tasks, and thousands may wait at once: the client decides how many connections live.
+///
+/// Everything that waits has a [deadline](crate::options::Timeouts) by default. Operations must be polled within a tokio
+/// runtime with I/O and time enabled. A client may be used from several runtimes: each has its own sessions.
+///
+/// # Examples
+/// ```no_run
+/// # async fn example() -> gridftp::Result<()> {
+/// let client = gridftp::Client::new()?;
+/// let size = client.size("ftp://ftp.example.org/pub/data.root").await?;
+/// println!("{size} bytes");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Corresponds to `globus_ftp_client_handle_init` with `globus_ftp_client_handleattr_set_cache_all`.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    common: Arc<Common>,
+    pools: Mutex<Pools>,
+}
+
+#[derive(Default)]
+struct Pools {
+    by_key: HashMap<Key, Arc<Pool>>,
+    sweep_at: usize,
+}
+
+/// What every pool of a client needs.
+#[derive(Debug)]
+struct Common {
+    config: Config,
+    counters: Arc<Counters>,
+    operations: metrics::Operations,
+    credentials: Credentials,
+}
+
+/// Sessions are shared by operations that agree in all of this.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    who: Who,
+    delegate: bool,
+    /// A session lives and dies with the runtime that drives it.
+    runtime: tokio::runtime::Id,
+}
+
+/// What one operation wants otherwise than its client.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SessionOptions {
+    pub(crate) credential: Option<Credential>,
+    /// The distinguished name the server has to have.
+    pub(crate) subject: Option<Arc<str>>,
+    /// The server needs a proxy. Whether it gets one is the client's policy.
+    pub(crate) delegate: bool,
+}
+
+impl Client {
+    /// A client with defaults: the default credential search for `gsiftp`, anonymous for `ftp`.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn new() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    /// Everything that can be chosen.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    fn from_config(config: Config) -> Self {
+        let common = Common {
+            config,
+            counters: Arc::default(),
+            operations: metrics::Operations::default(),
+            credentials: Credentials::default(),
+        };
+        Self { inner: Arc::new(Inner { common: Arc::new(common), pools: Mutex::default() }) }
+    }
+
+    /// What this client and its clones have done so far, and what they are doing now.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of(&self.inner.common.counters, &self.inner.common.operations)
+    }
+
+    pub(crate) fn timeouts(&self) -> &Timeouts {
+        &self.inner.common.config.timeouts
+    }
+
+    /// A place on a session that many operations use at once, for commands whose replies come on the control channel.
+    ///
+    /// # Errors
+    /// As [`Login::open`](crate::session::Login::open), and what is wrong with the credential.
+    ///
+    /// # Cancel safety
+    /// Cancel safe; a login under way goes on for others.
+    pub(crate) async fn shared(&self, url: &Url, options: &SessionOptions) -> Result<Shared> {
+        // Commands need no data channel, so the server needs no proxy.
+        self.pool(url, options, false)?.shared().await
+    }
+
+    /// A session of one's own, for a transfer. Dropped, it goes back to the pool unless it was marked as broken.
+    ///
+    /// # Errors
+    /// As [`Client::shared`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe; the place in the queue is lost.
+    pub(crate) async fn exclusive(&self, url: &Url, options: &SessionOptions) -> Result<Exclusive> {
+        let delegate =
+            options.delegate && self.inner.common.config.delegation == crate::options::Delegation::WhenNeeded;
+        self.pool(url, options, delegate)?.exclusive().await
+    }
+
+    fn pool(&self, url: &Url, options: &SessionOptions, delegate: bool) -> Result<Arc<Pool>> {
+        let Ok(handle) = Handle::try_current() else {
+            let message = "an operation was polled outside of a tokio runtime";
+            return Err(Error::new(ErrorKind::InvalidInput, Phase::Input, message).with_side(Side::Local));
+        };
+        let who = Who::of(&self.inner.common.config, url, options)?;
+        let key = Key { delegate: delegate && who.credential.is_gsi(), who, runtime: handle.id() };
+        let mut pools = self.inner.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.by_key.get(&key) {
+            return Ok(Arc::clone(pool));
+        }
+        if pools.by_key.len() >= pools.sweep_at.max(FIRST_SWEEP) {
+            // A pool that only the map holds cannot be in anybody's hands, since it is given out under this lock.
+            pools.by_key.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.is_used());
+            pools.sweep_at = pools.by_key.len() * 2;
+        }
+        let pool = Arc::new(Pool::new(key.clone(), Arc::clone(&self.inner.common), handle));
+        pools.by_key.insert(key, Arc::clone(&pool));
+        Ok(pool)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("config", &self.inner.common.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,17 @@
+//! What users ask of a server in one or two commands: facts about files, and changes of names.
+//!
+//! Each function checks its URL, has the client find a session, and turns the reply into a value or an error that names
+//! the URL. Never here: sessions and retries (`client`), data channels (`data`), parsing (`protocol`).
+
+mod metadata;
+mod namespace;
+
+use crate::error::{Error, Phase, Reply, Result};
+
+/// The reply, if it says that the thing was done.
+///
+/// # Errors
+/// What a negative reply means; `Protocol` for one that does not fit.
+fn completed(reply: Reply, doing: &'static str) -> Result<Reply> {
+    if reply.is_completion() { Ok(reply) } else { Err(Error::from_reply(reply, Phase::Command, doing)) }
+}

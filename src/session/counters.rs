@@ -1,0 +1,35 @@
+//! What the control connections of one client have done so far.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Shared by all sessions of a client; only ever read as a snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) open: Count,
+    pub(crate) connects: Count,
+    pub(crate) logins: Count,
+    pub(crate) commands: Count,
+    pub(crate) replies: Count,
+}
+
+/// A number that several threads change and nobody synchronises by.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(crate) fn one_more(&self) {
+        self.add(1);
+    }
+
+    pub(crate) fn one_less(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

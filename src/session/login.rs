@@ -1,0 +1,538 @@
+//! From an address to a session, in as few round trips as the server allows.
+//!
+//! After the greeting everything that does not depend on an answer is queued at once: an anonymous login is one round
+//! trip. A server that does not read commands ahead is noticed by its silence, and asked again one command at a time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::engine::{CredentialHandle, Engine, GssContext, TargetName};
+use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
+use crate::protocol::command::Command;
+use crate::protocol::features::parse_features;
+use crate::session::channel::Channels;
+use crate::session::connect::{connect, resolve};
+use crate::session::control::{Control, PendingReply};
+use crate::session::counters::Counters;
+use crate::session::{base64, protect};
+use crate::types::FeatureSet;
+use crate::url::Endpoint;
+
+/// The user name that asks a GSI server to map the certificate's subject to a local user.
+const MAPPED: &str = ":globus-mapping:";
+
+/// The protection buffer asked for; globus-gridftp-server takes this much.
+const PROTECTION_BUFFER: &str = "1048576";
+
+/// Rounds of a GSSAPI handshake; three or four are normal.
+const MAX_ROUNDS: usize = 16;
+
+/// How long a server may be silent behind its answer to PASS before it counts as one that drops queued commands.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Everything that is needed to log in somewhere.
+#[derive(Debug, Clone)]
+pub(crate) struct Login {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) identity: Identity,
+    /// The limit for looking up, connecting and logging in, together.
+    pub(crate) connect_limit: Duration,
+    pub(crate) reply_limit: Duration,
+    /// The value of `SITE CLIENTINFO`.
+    pub(crate) client_info: Arc<str>,
+    /// The server is known not to read commands ahead.
+    pub(crate) sequential: bool,
+}
+
+/// Who logs in.
+#[derive(Debug, Clone)]
+pub(crate) enum Identity {
+    /// A user name and what goes with it. `certain` when any password will do, as for `anonymous`: it is sent ahead.
+    Password { user: Arc<str>, password: Arc<str>, certain: bool },
+    /// A GSI credential.
+    Gsi {
+        credential: CredentialHandle,
+        target: TargetName,
+        delegate: bool,
+        /// The local user that is asked for; `None` leaves it to the server.
+        account: Option<Arc<str>>,
+    },
+}
+
+/// A control connection that is logged in, with TYPE I set.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) control: Control,
+    pub(crate) features: Arc<FeatureSet>,
+    pub(crate) security: Option<SessionSecurity>,
+    pub(crate) endpoint: Endpoint,
+    /// The server does not read commands ahead (the window is 1 then).
+    pub(crate) sequential: bool,
+    /// The data channels, and what the server was told about them.
+    pub(crate) channels: Channels,
+}
+
+/// What a GSI login established.
+#[derive(Debug)]
+pub(crate) struct SessionSecurity {
+    pub(crate) credential: CredentialHandle,
+    /// The server holds a proxy of ours, so that it can authenticate data channels.
+    pub(crate) delegated: bool,
+    /// `DCAU N` was accepted; without it the server authenticates data channels (its default is `A`).
+    pub(crate) dcau_off: bool,
+}
+
+impl Session {
+    /// The server's address.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.control.peer()
+    }
+
+    /// Our address as the server sees it.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.control.local()
+    }
+}
+
+impl Login {
+    /// Looks up, connects and logs in.
+    ///
+    /// # Errors
+    /// `Resolve`, `Connect`, `Timeout(Connect)`; `Authentication` when the server refuses the password or does not prove
+    /// to be who it should be; `Authorization` when it knows the subject and has no account for it; `ServerBusy`;
+    /// `ConnectionLost`; `Protocol`.
+    pub(crate) async fn open(&self, counters: &Arc<Counters>) -> Result<Session> {
+        let mut phase = Phase::Resolve;
+        let deadline = Instant::now() + self.connect_limit.min(Duration::from_secs(86_400 * 365));
+        match timeout_at(deadline, self.open_within(&mut phase, counters)).await {
+            Ok(result) => result,
+            Err(_) => {
+                let doing = match phase {
+                    Phase::Resolve => "looking up the host",
+                    Phase::Connect => "connecting",
+                    _ => "logging in",
+                };
+                let message = format!(
+                    "{doing} took longer than {:?}, the limit for {}",
+                    self.connect_limit, self.endpoint
+                );
+                Err(Error::new(ErrorKind::Timeout(TimeoutKind::Connect), phase, message)
+                    .with_side(Side::Server))
+            }
+        }
+    }
+
+    async fn open_within(&self, phase: &mut Phase, counters: &Arc<Counters>) -> Result<Session> {
+        let addresses = resolve(self.endpoint.host(), self.endpoint.port()).await?;
+        let mut sequential = self.sequential;
+        loop {
+            *phase = Phase::Connect;
+            // The first token is computed while the connection is made.
+            let (stream, handshake) =
+                tokio::try_join!(connect(self.endpoint.host(), &addresses), self.begin_handshake())?;
+            counters.connects.one_more();
+            let (control, greeting) = Control::start(stream, self.reply_limit, Arc::clone(counters))?;
+            *phase = Phase::Login;
+            let attempt = Attempt { login: self, control, sequential };
+            match attempt.run(greeting, handshake).await {
+                Ok(session) => {
+                    counters.logins.one_more();
+                    return Ok(session);
+                }
+                Err(Failed::DoesNotQueue) if !sequential => {
+                    tracing::debug!(endpoint = %self.endpoint, "the server drops commands sent ahead: one at a time");
+                    sequential = true;
+                }
+                Err(Failed::DoesNotQueue) => {
+                    return Err(self.violation("the server stopped answering in the middle of the login"));
+                }
+                Err(Failed::With(error)) => return Err(self.in_login(error)),
+            }
+        }
+    }
+
+    async fn begin_handshake(&self) -> Result<Option<Handshake>> {
+        let Identity::Gsi { credential, target, delegate, .. } = &self.identity else {
+            return Ok(None);
+        };
+        let mut context = Engine::get().await?.gss_context(credential, target.clone(), *delegate).await?;
+        let step = context.step(bytes::Bytes::new()).await?;
+        Ok(Some(Handshake { context, token: step.token }))
+    }
+
+    /// Says where a failure happened. Nothing of the user's operation was sent, so nothing of it can have been done.
+    fn in_login(&self, error: Error) -> Error {
+        if error.phase() == Phase::Login || error.phase() == Phase::Credential {
+            return error;
+        }
+        let message = format!("the login to {} failed: {error}", self.endpoint);
+        let wrapped = Error::new(error.kind(), Phase::Login, message).with_transient(error.is_transient());
+        let wrapped = match error.side() {
+            Some(side) => wrapped.with_side(side),
+            None => wrapped,
+        };
+        wrapped.with_source(error)
+    }
+
+    fn violation(&self, what: &str) -> Error {
+        Error::new(ErrorKind::Protocol, Phase::Login, format!("login to {}: {what}", self.endpoint))
+            .with_side(Side::Server)
+    }
+
+    fn refused(&self, reply: Reply, kind: ErrorKind, what: &str) -> Error {
+        let error = Error::from_reply(reply, Phase::Login, format!("login to {}: {what}", self.endpoint));
+        // A server that is busy, or minds the lifetime of a certificate, says so in the same place.
+        match error.kind() {
+            ErrorKind::ServerBusy | ErrorKind::CredentialExpired => error,
+            _ => error.with_kind(kind),
+        }
+    }
+}
+
+/// A security context with the token that opens its handshake.
+struct Handshake {
+    context: GssContext,
+    token: bytes::Bytes,
+}
+
+enum Failed {
+    With(Error),
+    /// Silence where queued commands should have been answered.
+    DoesNotQueue,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::With(error)
+    }
+}
+
+/// One try on one connection.
+struct Attempt<'a> {
+    login: &'a Login,
+    control: Control,
+    sequential: bool,
+}
+
+/// The replies to the commands behind PASS.
+struct Tail {
+    feat: PendingReply,
+    binary: PendingReply,
+    buffer: Option<PendingReply>,
+    dcau: Option<PendingReply>,
+    /// Only kept so that it is sent; servers that do not know it say so, and nothing follows from it.
+    client_info: Option<PendingReply>,
+}
+
+impl Attempt<'_> {
+    async fn run(&self, mut greeting: PendingReply, handshake: Option<Handshake>) -> Result<Session, Failed> {
+        if self.sequential {
+            self.control.set_window(1);
+        }
+        let told = self.greeted(&mut greeting).await?;
+        match (&self.login.identity, handshake) {
+            (Identity::Password { user, password, certain }, _) => {
+                self.with_password(user, password, *certain, &told).await
+            }
+            (Identity::Gsi { credential, delegate, account, .. }, Some(handshake)) => {
+                self.authenticate(handshake).await?;
+                let account = account.as_deref().unwrap_or(MAPPED);
+                let tail = self.map_account(account, !*delegate, &told).await?;
+                self.finish(tail, Some((credential.clone(), *delegate))).await
+            }
+            (Identity::Gsi { .. }, None) => {
+                Err(Error::new(ErrorKind::Internal, Phase::Login, "a GSI login without a handshake").into())
+            }
+        }
+    }
+
+    /// USER and PASS, the password only after the server asked for it, unless any will do.
+    async fn with_password(
+        &self,
+        user: &str,
+        password: &str,
+        certain: bool,
+        greeting: &Reply,
+    ) -> Result<Session, Failed> {
+        let user = Command::with("USER", user.as_bytes())?;
+        let password = Command::with("PASS", password.as_bytes())?;
+        let (mut replies, mut tail) = if certain && !self.sequential {
+            let (replies, tail) = self.queue(Vec::from([user, password.clone()]), greeting, false)?;
+            (replies, Some(tail))
+        } else {
+            (Vec::from([self.control.send(user)]), None)
+        };
+        let reply = replies[0].last().await?;
+        let entered = match reply.code() / 100 {
+            2 => true,
+            3 => false,
+            _ => {
+                return Err(self
+                    .login
+                    .refused(reply, ErrorKind::Authentication, "the user was refused")
+                    .into());
+            }
+        };
+        if !entered {
+            if replies.len() == 1 && self.sequential {
+                replies.push(self.control.send(password));
+            } else if replies.len() == 1 {
+                let (asked, behind) = self.queue(Vec::from([password]), greeting, false)?;
+                replies.extend(asked);
+                tail = Some(behind);
+            }
+            self.check_password(replies[1].last().await?)?;
+        }
+        let tail = match tail {
+            Some(tail) => tail,
+            None => self.queue(Vec::new(), greeting, false)?.1,
+        };
+        self.finish(tail, None).await
+    }
+
+    /// The login behind a GSI handshake: the server maps the subject to an account.
+    async fn map_account(&self, account: &str, dcau_off: bool, greeting: &Reply) -> Result<Tail, Failed> {
+        let user = Command::with("USER", account)?;
+        let password = Command::with("PASS", "dummy")?;
+        let (mut replies, tail) = if self.sequential {
+            (self.control.send_all(Vec::from([user, password])), None)
+        } else {
+            let (replies, tail) = self.queue(Vec::from([user, password]), greeting, dcau_off)?;
+            (replies, Some(tail))
+        };
+        let reply = replies[0].last().await?;
+        if reply.code() >= 400 {
+            return Err(self.no_account(reply).into());
+        }
+        let entered = reply.is_completion();
+        let reply = replies[1].last().await?;
+        if !entered && !reply.is_completion() {
+            return Err(self.no_account(reply).into());
+        }
+        match tail {
+            Some(tail) => Ok(tail),
+            None => Ok(self.queue(Vec::new(), greeting, dcau_off)?.1),
+        }
+    }
+
+    /// Waits for the greeting; gives back its text.
+    async fn greeted(&self, greeting: &mut PendingReply) -> Result<Reply> {
+        let reply = greeting.last().await?;
+        if reply.code() == 220 {
+            return Ok(reply);
+        }
+        Err(if reply.code() / 100 >= 4 {
+            self.login.refused(reply, ErrorKind::ServerBusy, "the server does not accept sessions")
+        } else {
+            self.login.violation(&format!("expected the greeting 220, the server sent {reply}"))
+        })
+    }
+
+    /// Queues `head` and everything that can follow without its answers, all in one write.
+    fn queue(
+        &self,
+        mut head: Vec<Command>,
+        greeting: &Reply,
+        dcau_off: bool,
+    ) -> Result<(Vec<PendingReply>, Tail)> {
+        let first = head.len();
+        let secure = matches!(self.login.identity, Identity::Gsi { .. });
+        head.push(Command::new("FEAT"));
+        head.push(Command::with("TYPE", "I")?);
+        if secure {
+            head.push(Command::with("PBSZ", PROTECTION_BUFFER)?);
+            if dcau_off {
+                head.push(Command::with("DCAU", "N")?);
+            }
+        }
+        // Plain FTP servers may count unknown commands as attacks, so only GridFTP servers are told.
+        let gridftp = secure || greeting.lines().any(|line| line.windows(7).any(|word| word == b"GridFTP"));
+        if gridftp {
+            head.push(Command::with("SITE", format!("CLIENTINFO {}", self.login.client_info))?);
+        }
+        let mut all = self.control.send_all(head);
+        let client_info = if gridftp { all.pop() } else { None };
+        let dcau = if secure && dcau_off { all.pop() } else { None };
+        let buffer = if secure { all.pop() } else { None };
+        let mut tail = all.drain(first..);
+        let (Some(feat), Some(binary)) = (tail.next(), tail.next()) else {
+            return Err(Error::new(ErrorKind::Internal, Phase::Login, "not one reply for each command"));
+        };
+        drop(tail);
+        Ok((all, Tail { feat, binary, buffer, dcau, client_info }))
+    }
+
+    fn check_password(&self, reply: Reply) -> Result<()> {
+        match reply.code() / 100 {
+            2 => Ok(()),
+            3 => Err(self.login.refused(
+                reply,
+                ErrorKind::Authentication,
+                "the server asks for an account (ACCT) as well",
+            )),
+            _ => Err(self.login.refused(reply, ErrorKind::Authentication, "user and password were refused")),
+        }
+    }
+
+    fn no_account(&self, reply: Reply) -> Error {
+        let subject = match &self.login.identity {
+            Identity::Gsi { credential, .. } => credential.subject().to_owned(),
+            Identity::Password { user, .. } => user.to_string(),
+        };
+        let what = format!("the server has no account for \"{subject}\"");
+        self.login.refused(reply, ErrorKind::Authorization, &what)
+    }
+
+    /// AUTH and as many ADAT as it takes (RFC 2228 §3): ends with a context that both sides have completed, and with the
+    /// connection protected by it.
+    async fn authenticate(&self, handshake: Handshake) -> Result<()> {
+        let login = self.login;
+        let Handshake { mut context, token: first } = handshake;
+        let auth = Command::with("AUTH", "GSSAPI")?;
+        let (mut auth, ahead) = if self.sequential {
+            (self.control.send(auth), None)
+        } else {
+            let mut both = self.control.send_all(Vec::from([auth, adat(&first)?])).into_iter();
+            match (both.next(), both.next()) {
+                (Some(auth), adat) => (auth, adat),
+                (None, _) => return Err(login.violation("no reply to AUTH")),
+            }
+        };
+        let reply = auth.last().await?;
+        if reply.code() != 334 {
+            let kind = if reply.code() / 100 == 5 { ErrorKind::Unsupported } else { ErrorKind::Protocol };
+            return Err(login.refused(reply, kind, "the server does not do GSI (AUTH GSSAPI)"));
+        }
+        let mut pending = match ahead {
+            Some(adat) => adat,
+            None => self.control.send(adat(&first)?),
+        };
+        let mut complete = false;
+        for _ in 0..MAX_ROUNDS {
+            let reply = pending.last().await?;
+            let token = self.token_of(&reply)?;
+            match (reply.code(), token) {
+                (335, Some(token)) if !complete => {
+                    let step = context.step(token).await?;
+                    complete = step.complete;
+                    if step.token.is_empty() {
+                        return Err(login
+                            .violation("the server waits for a token although there is none left to send"));
+                    }
+                    pending = self.control.send(adat(&step.token)?);
+                }
+                (235, Some(token)) if !complete => {
+                    let step = context.step(token).await?;
+                    if step.complete && step.token.is_empty() {
+                        self.control.protect(context);
+                        return Ok(());
+                    }
+                    return Err(login.violation("the server said 235 before the handshake was over"));
+                }
+                (235, None) if complete => {
+                    self.control.protect(context);
+                    return Ok(());
+                }
+                (235, _) => return Err(login.violation("the server said 235 before the handshake was over")),
+                (335, None) => return Err(login.violation(&format!("a reply without its token: {reply}"))),
+                (335, Some(_)) => {
+                    return Err(login.violation("the server goes on after the handshake was over"));
+                }
+                (400.., _) => {
+                    let what =
+                        "the server refused the GSI handshake; it may not trust this credential's authority";
+                    return Err(login.refused(reply, ErrorKind::Authentication, what));
+                }
+                _ => {
+                    return Err(
+                        login.violation(&format!("expected 335 or 235 to ADAT, the server sent {reply}"))
+                    );
+                }
+            }
+        }
+        Err(login.violation(&format!("the handshake was not over after {MAX_ROUNDS} rounds")))
+    }
+
+    /// What follows `ADAT=` in a reply.
+    fn token_of(&self, reply: &Reply) -> Result<Option<bytes::Bytes>> {
+        if !matches!(reply.code(), 235 | 335) {
+            return Ok(None);
+        }
+        let mut lines = reply.lines();
+        let (Some(line), None) = (lines.next(), lines.next()) else {
+            return Err(self.login.violation("a reply to ADAT has more than one line"));
+        };
+        let Some(text) = line.strip_prefix(b"ADAT=") else {
+            return Ok(None);
+        };
+        if text.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        match protect::token(text) {
+            Some(token) => Ok(Some(token)),
+            None => Err(self.login.violation("the token in a reply to ADAT is not base64")),
+        }
+    }
+
+    /// Reads the answers to what was queued behind PASS.
+    async fn finish(
+        &self,
+        mut tail: Tail,
+        security: Option<(CredentialHandle, bool)>,
+    ) -> Result<Session, Failed> {
+        let silence = SILENCE.min(self.login.reply_limit);
+        if !self.sequential {
+            tail.feat.within(silence);
+            tail.binary.within(silence);
+        }
+        let feat = self.answer(&mut tail.feat).await?;
+        let binary = self.answer(&mut tail.binary).await?;
+        if !binary.is_completion() {
+            return Err(self
+                .login
+                .refused(binary, ErrorKind::Unsupported, "the server refused TYPE I")
+                .into());
+        }
+        let features = if feat.code() == 211 { parse_features(&feat)? } else { FeatureSet::default() };
+        // A smaller buffer than asked for is no failure here: who protects data reads the agreed size again.
+        if let Some(buffer) = &mut tail.buffer {
+            self.answer(buffer).await?;
+        }
+        let mut dcau_off = false;
+        if let Some(dcau) = &mut tail.dcau {
+            dcau_off = self.answer(dcau).await?.is_completion();
+        }
+        drop(tail.client_info);
+        let security =
+            security.map(|(credential, delegated)| SessionSecurity { credential, delegated, dcau_off });
+        Ok(Session {
+            control: self.control.clone(),
+            features: Arc::new(features),
+            security,
+            endpoint: self.login.endpoint.clone(),
+            sequential: self.sequential,
+            channels: Channels::default(),
+        })
+    }
+
+    /// A reply behind PASS; silence there means that the server has dropped the command.
+    async fn answer(&self, pending: &mut PendingReply) -> Result<Reply, Failed> {
+        match pending.last().await {
+            Err(error)
+                if !self.sequential && matches!(error.kind(), ErrorKind::Timeout(TimeoutKind::Reply)) =>
+            {
+                Err(Failed::DoesNotQueue)
+            }
+            other => Ok(other?),
+        }
+    }
+}
+
+fn adat(token: &[u8]) -> Result<Command> {
+    let mut text = Vec::new();
+    base64::encode(token, &mut text);
+    Ok(Command::with("ADAT", text)?.secret())
+}
