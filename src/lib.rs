@@ -13,7 +13,7 @@ mod types;
 mod url;
 
 pub use bytes::Bytes;
-pub use client::{Client, ClientBuilder, Metrics};
+pub use client::{Client, ClientBuilder, EngineMetrics, Metrics, engine_metrics, init, shutdown};
 pub use credential::Credential;
 pub use data::{Block, Get, GetBuilder, GetMany, GetManyBuilder, ManyFile, Put, PutBuilder, PutSummary, Reader, Writer};
 pub use error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};

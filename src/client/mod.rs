@@ -10,6 +10,7 @@ mod identity;
 mod limits;
 mod metrics;
 mod pool;
+mod process;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,6 +27,7 @@ use crate::url::Url;
 pub use builder::ClientBuilder;
 pub(crate) use limits::Repeat;
 pub use metrics::Metrics;
+pub use process::{EngineMetrics, engine_metrics, init, shutdown};
 pub(crate) use pool::{Exclusive, Shared};
 
 use builder::Config;

@@ -51,6 +51,8 @@ pub(super) enum Command {
     Unwrap { context: Id, tokens: Vec<Bytes>, answer: Answer<Vec<Bytes>> },
     DropContext { context: Id },
 
+    /// Answered as soon as the engine works.
+    Ping { done: std::sync::mpsc::Sender<()> },
     /// Ends the thread after closing what is open.
     Shutdown { answer: Answer<()> },
 }

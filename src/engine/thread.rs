@@ -79,6 +79,22 @@ impl Engine {
         Arc::clone(COUNTERS.get_or_init(Arc::default))
     }
 
+    /// Panics that were stopped on the engine thread, in callbacks and elsewhere.
+    pub(crate) fn panics() -> u64 {
+        Self::counters().panics.get() + data::PANICS.load(Ordering::Relaxed)
+    }
+
+    /// Blocks until Globus is activated, or has failed to be.
+    pub(crate) fn wait_until_active(&self) -> Result<(), Error> {
+        let (done, wait) = std::sync::mpsc::channel();
+        self.push(Command::Ping { done });
+        match wait.recv() {
+            Ok(()) => Ok(()),
+            // The queue was closed with the command in it; this tells why.
+            Err(_) => Self::handle().map(|_| ()),
+        }
+    }
+
     fn start() -> Result<Self, Failure> {
         // Before activation: Globus sizes its tables by the limit that it finds.
         fds::raise_limit();
@@ -264,6 +280,7 @@ impl State {
                 drop(answer.send(self.contexts.unwrap(context, &tokens)));
             }
             Command::DropContext { context } => self.contexts.close(context),
+            Command::Ping { done } => drop(done.send(())),
             Command::Shutdown { answer } => {
                 for port in self.ports.ids() {
                     self.ports.close(port);

@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod bytes_identity;
+mod drops;
+mod gsi;
 mod pipeline;
 mod support;

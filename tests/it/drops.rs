@@ -1,0 +1,108 @@
+//! Futures that are dropped at any point, or forgotten: every buffer, handle and descriptor comes back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use gridftp::options::TransferMode;
+use std::future::IntoFuture;
+
+use gridftp::{Client, engine_metrics};
+use gridftp_lab::{Server, random_bytes, sha256};
+
+use crate::support::{anonymous, eventually, open_descriptors};
+
+/// A number generator that is the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+async fn one(client: &Client, server: &Server, random: &mut Random) {
+    let mode = if random.below(2) == 0 { TransferMode::Stream } else { TransferMode::ExtendedBlock };
+    match random.below(4) {
+        0 => {
+            let mut get = client.get(server.url("big")).mode(mode).await.unwrap();
+            while get.next_block().await.unwrap().is_some() {}
+        }
+        1 => {
+            let mut put = client.put(server.url(format!("put{}", random.below(8)))).mode(mode).await.unwrap();
+            for _ in 0..16 {
+                put.write(Bytes::from(vec![7; 500_000])).await.unwrap();
+            }
+            put.finish().await.unwrap();
+        }
+        2 => drop(client.stat(server.url("big")).await.unwrap()),
+        _ => {
+            let mut many = client.get_many((0..20).map(|n| server.url(format!("small{n}")))).await.unwrap();
+            while let Some(mut file) = many.next_file().await.unwrap() {
+                file.bytes().await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_random_drops_lose_nothing() {
+    let server = Server::anonymous().start();
+    let contents = random_bytes(1, 8_000_000);
+    std::fs::write(server.dir().join("big"), &contents).unwrap();
+    for n in 0..20 {
+        std::fs::write(server.dir().join(format!("small{n}")), random_bytes(n, 5000)).unwrap();
+    }
+    let client = anonymous();
+    // What the first operations open for good (the engine's pipe, for one) is not a leak.
+    client.get(server.url("big")).await.unwrap().bytes().await.unwrap();
+    let before = open_descriptors();
+    let mut random = Random(42);
+    let mut dropped = 0;
+    for _ in 0..1000 {
+        let limit = Duration::from_micros(random.below(12_000));
+        if tokio::time::timeout(limit, one(&client, &server, &mut random)).await.is_err() {
+            dropped += 1;
+        }
+    }
+    assert!(dropped > 500, "only {dropped} of 1,000 were dropped in the middle");
+    eventually("ports and buffers come back", || {
+        let m = engine_metrics();
+        m.buffers_out == 0 && m.registered == 0 && m.lost_buffers == 0
+    })
+    .await;
+    let m = engine_metrics();
+    assert_eq!((m.strays, m.panics, m.lost_buffers), (0, 0, 0), "{m:?}");
+    // The client still works, and what it gets is right.
+    let back = client.get(server.url("big")).await.unwrap().bytes().await.unwrap();
+    assert_eq!(sha256(&back), sha256(&contents));
+    drop(client);
+    eventually("descriptors come back", || open_descriptors() <= before).await;
+    eventually("ports come back", || engine_metrics().ports == 0).await;
+    println!("{dropped} dropped; {:?}", engine_metrics());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forgotten_get_harms_nobody() {
+    let server = Server::anonymous().start();
+    let contents = random_bytes(1, 8_000_000);
+    std::fs::write(server.dir().join("big"), &contents).unwrap();
+    let client = anonymous();
+    for mode in [TransferMode::Stream, TransferMode::ExtendedBlock] {
+        let mut get = client.get(server.url("big")).mode(mode).await.unwrap();
+        get.next_block().await.unwrap().unwrap();
+        // Safe code may do this: the engine goes on owning what C may touch.
+        #[allow(clippy::disallowed_methods, clippy::mem_forget)]
+        std::mem::forget(get);
+        let mut pending = Box::pin(client.put(server.url("half")).mode(mode).into_future());
+        let waker = std::task::Waker::noop();
+        let _ = std::future::Future::poll(pending.as_mut(), &mut std::task::Context::from_waker(waker));
+        #[allow(clippy::disallowed_methods, clippy::mem_forget)]
+        std::mem::forget(pending);
+    }
+    for _ in 0..20 {
+        let back = client.get(server.url("big")).await.unwrap().bytes().await.unwrap();
+        assert_eq!(sha256(&back), sha256(&contents));
+    }
+    assert_eq!(engine_metrics().strays, 0);
+}
