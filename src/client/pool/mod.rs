@@ -56,15 +56,19 @@ impl Pool {
 
     /// A place on a shared session.
     pub(super) async fn shared(self: &Arc<Self>) -> Result<Shared> {
-        let waiting = {
+        let (place, grow) = {
             let mut state = self.lock();
-            if let Some(place) = state.place_at_once() {
-                return Ok(Shared::new(Arc::clone(self), place));
-            }
-            let (sender, receiver) = oneshot::channel();
-            state.shared_waiters.push_back(sender);
-            receiver
+            (state.place_at_once(), state.should_grow())
         };
+        if let Some(place) = place {
+            let place = Shared::new(Arc::clone(self), place);
+            if grow {
+                self.settle();
+            }
+            return Ok(place);
+        }
+        let (sender, waiting) = oneshot::channel();
+        self.lock().shared_waiters.push_back(sender);
         self.settle();
         let _counted = Counted::new(&self.common.operations.waiting);
         waiting.await.unwrap_or_else(|_| Err(abandoned()))

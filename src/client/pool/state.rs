@@ -14,7 +14,10 @@ use crate::session::Session;
 /// Operations on one shared session at a time; beyond that another session is opened, or they wait.
 const SEATS: usize = 128;
 
-/// The same on a session with a server that takes one command at a time.
+/// From here on another session is worth its login: a server works on each one in a process, and so on a core, of its own.
+const CROWDED: usize = 32;
+
+/// Seats on a session with a server that takes one command at a time.
 const SEATS_SEQUENTIAL: usize = 4;
 
 /// How long no further session is tried after the server refused one while others live.
@@ -121,6 +124,14 @@ impl State {
     /// A place on a shared session, when there is one and nobody waits for it.
     pub(super) fn place_at_once(&mut self) -> Option<Place> {
         if self.shared_waiters.is_empty() { self.take_seat() } else { None }
+    }
+
+    /// Whether another shared session should be opened although there are free seats.
+    pub(super) fn should_grow(&self) -> bool {
+        !self.connecting_shared
+            && self.shared.len() < self.max_shared
+            && self.shared.iter().all(|member| member.seats_taken > CROWDED)
+            && self.busy_until.is_none_or(|until| until <= Instant::now())
     }
 
     fn take_seat(&mut self) -> Option<Place> {
@@ -231,7 +242,8 @@ impl State {
         self.connecting += wanted;
         connect.extend(std::iter::repeat_n(Purpose::Exclusive, wanted));
         let may_share = self.shared.is_empty() || (!busy && self.shared.len() < self.max_shared);
-        if !self.shared_waiters.is_empty() && !self.connecting_shared && may_share {
+        let wanted = !self.shared_waiters.is_empty() || (!self.shared.is_empty() && self.should_grow());
+        if wanted && !self.connecting_shared && may_share {
             self.connecting_shared = true;
             connect.push(Purpose::Shared);
         }
@@ -263,9 +275,11 @@ impl State {
             Purpose::Exclusive => self.in_use + self.connecting,
             Purpose::Shared => self.shared.len(),
         };
-        if error.is_transient() && others > 0 {
+        if others > 0 {
             self.busy_until = Some(now + BUSY);
-            return None;
+            if error.is_transient() {
+                return None;
+            }
         }
         let mut failed = Failed { error, exclusive: VecDeque::new(), shared: VecDeque::new() };
         match purpose {
