@@ -58,6 +58,17 @@ fn is_error(major: sys::OM_uint32) -> bool {
     sys::GSS_ERROR(major) != 0
 }
 
+/// When a credential ends of which GSI says that it has `seconds` left.
+///
+/// RFC 2744 wants 0 for an expired one; GSI hands out the difference as it is, so that an expired credential shows a
+/// negative number in an unsigned one's clothes: how long ago it ended. (No certificate lives for 68 years.)
+fn moment(seconds: sys::OM_uint32) -> SystemTime {
+    let left = seconds.cast_signed();
+    let distance = Duration::from_secs(u64::from(left.unsigned_abs()));
+    let now = SystemTime::now();
+    if left >= 0 { now + distance } else { now - distance }
+}
+
 /// The failure behind a pair of GSS status codes.
 fn failure(major: sys::OM_uint32, minor: sys::OM_uint32) -> Failure {
     // GSI's minor status is a `globus_result_t`: the error object behind it has the whole story.
@@ -81,7 +92,7 @@ impl Credentials {
         }
         let mut text = buffer_of(pem);
         let mut raw: sys::gss_cred_id_t = ptr::null_mut();
-        let (mut minor, mut lifetime_seconds) = (0, 0);
+        let (mut minor, mut received_seconds) = (0, 0);
         // SAFETY: `text` describes `pem`, which outlives the call and is only read; option 0 says that it holds PEM text; the
         // out-parameters are locals.
         let major = unsafe {
@@ -92,7 +103,7 @@ impl Credentials {
                 0,
                 &raw mut text,
                 0,
-                &raw mut lifetime_seconds,
+                &raw mut received_seconds,
             )
         };
         if is_error(major) || raw.is_null() {
@@ -102,7 +113,7 @@ impl Credentials {
         self.held.insert(id, raw);
         self.counters.credentials.add(1);
         let (subject, seconds) = Self::inquire(raw).inspect_err(|_| self.release(id))?;
-        let expires = SystemTime::now() + Duration::from_secs(u64::from(seconds.min(lifetime_seconds)));
+        let expires = moment(seconds);
         Ok(CredentialHandle::new(engine.clone(), id, subject, expires))
     }
 
