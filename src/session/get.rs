@@ -68,11 +68,18 @@ impl Session {
         let extended_block = options.extended_block();
         let first = if self.features.size() { vec![Command::with("SIZE", &path)?] } else { Vec::new() };
         let (ready, mut replies) = self.make_ready(Direction::Read, &options, extended_block, first).await?;
-        let size = match replies.pop() {
-            Some(mut pending) => size_of(&pending.last().await?),
+        let told = match replies.pop() {
+            Some(mut pending) => Some(pending.last().await?),
             None => None,
         };
+        let size = told.as_ref().and_then(size_of);
         let plan = self.plan(&path, range, size, extended_block)?;
+        if let (None, Some(reply)) = (&plan.commands, told)
+            && !reply.is_completion()
+        {
+            // Nothing has to be fetched, so this is all that is ever heard of a file that is not there.
+            return Err(Error::from_reply(reply, Phase::Command, "the server does not send the file"));
+        }
         let mut active = ActiveGet {
             flow: None,
             ready: Some(ready),

@@ -5,4 +5,5 @@ mod bytes_identity;
 mod drops;
 mod gsi;
 mod pipeline;
+mod ranges;
 mod support;

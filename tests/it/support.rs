@@ -3,9 +3,13 @@
 use std::process::Command;
 use std::time::Duration;
 
-use gridftp::options::Timeouts;
+use gridftp::options::{Timeouts, TransferMode};
 use gridftp::{Client, ClientBuilder, Credential};
 use gridftp_lab::Pki;
+
+/// Every way a file can go: stream mode, and extended block mode with one and several connections.
+pub(crate) const WAYS: [(TransferMode, u16); 3] =
+    [(TransferMode::Stream, 1), (TransferMode::ExtendedBlock, 1), (TransferMode::ExtendedBlock, 4)];
 
 /// Limits that make a hang a quick failure.
 pub(crate) fn short() -> Timeouts {
