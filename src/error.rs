@@ -184,11 +184,6 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_phase(mut self, phase: Phase) -> Self {
-        self.0.phase = phase;
-        self
-    }
-
     pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
         self

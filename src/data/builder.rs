@@ -32,7 +32,7 @@ impl Choices {
             url: url.into_url(),
             options: DataOptions::default(),
             session: SessionOptions::default(),
-            timeouts: client.timeouts().clone(),
+            timeouts: *client.timeouts(),
         }
     }
 

@@ -194,7 +194,10 @@ impl Stream for Get {
 
 impl fmt::Debug for Get {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Get").field("url", &self.url.to_string()).field("active", &self.active).finish_non_exhaustive()
+        f.debug_struct("Get")
+            .field("url", &self.url.to_string())
+            .field("active", &self.active)
+            .finish_non_exhaustive()
     }
 }
 
@@ -215,6 +218,10 @@ pub(super) async fn within<T>(
 }
 
 pub(super) fn too_long() -> Error {
-    Error::new(ErrorKind::Timeout(TimeoutKind::Total), Phase::Data, "the whole operation took longer than its limit")
-        .with_side(Side::Server)
+    Error::new(
+        ErrorKind::Timeout(TimeoutKind::Total),
+        Phase::Data,
+        "the whole operation took longer than its limit",
+    )
+    .with_side(Side::Server)
 }

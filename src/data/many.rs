@@ -1,19 +1,18 @@
 //! Many files of one server through one pipeline.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::IntoFuture;
 
 use bytes::{Bytes, BytesMut};
 
 use crate::client::{Client, Exclusive, SessionOptions};
+use crate::credential::Credential;
 use crate::data::Block;
 use crate::data::builder::{Boxed, Choices, common_setters};
 use crate::data::get::{died, within};
 use crate::data::reorder::Reorder;
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::options::{DataChannelAuth, DataOptions, ProtectionLevel, Timeouts, TransferMode};
-use crate::credential::Credential;
+use crate::options::{DataChannelAuth, ProtectionLevel, Timeouts, TransferMode};
 use crate::session::pipeline::{Item, Next, Pipeline};
 use crate::url::{IntoUrl, Url};
 
@@ -82,7 +81,9 @@ impl Client {
     pub fn get_many<U: IntoUrl>(&self, urls: impl IntoIterator<Item = U>) -> GetManyBuilder {
         let urls: Result<Vec<Url>> = urls.into_iter().map(IntoUrl::into_url).collect();
         let first = match &urls {
-            Ok(urls) => urls.first().cloned().ok_or_else(|| Error::invalid("no URL was given; expected one or more")),
+            Ok(urls) => {
+                urls.first().cloned().ok_or_else(|| Error::invalid("no URL was given; expected one or more"))
+            }
             Err(error) => Err(error.clone()),
         };
         let mut choices = Choices::new(self, "ftp://localhost/");
@@ -111,13 +112,17 @@ impl GetMany {
         let url = builder.choices.checked()?;
         let urls = builder.urls?;
         let endpoint = url.endpoint();
-        if let Some(other) = urls.iter().find(|other| other.endpoint() != endpoint || other.user() != url.user()) {
-            let message = format!("a pipeline is of one server; expected {endpoint}, got {}", other.endpoint());
+        if let Some(other) =
+            urls.iter().find(|other| other.endpoint() != endpoint || other.user() != url.user())
+        {
+            let message =
+                format!("a pipeline is of one server; expected {endpoint}, got {}", other.endpoint());
             return Err(Error::invalid(message).with_url(other));
         }
         let choices = builder.choices;
         if choices.options.mode == TransferMode::Stream {
-            return Err(Error::invalid("a pipeline needs extended block mode; stream mode was asked for").with_url(&url));
+            return Err(Error::invalid("a pipeline needs extended block mode; stream mode was asked for")
+                .with_url(&url));
         }
         let items = urls
             .iter()
@@ -290,7 +295,8 @@ impl ManyFile<'_> {
             }
         }
         if !reorder.is_empty() {
-            let message = format!("the server did not send the bytes from {} on, but later ones", reorder.position());
+            let message =
+                format!("the server did not send the bytes from {} on, but later ones", reorder.position());
             return Err(Error::new(ErrorKind::Truncated, Phase::Data, message).with_url(self.url()));
         }
         Ok(if whole.is_empty() { only } else { whole.freeze() })

@@ -68,7 +68,9 @@ impl Put {
             // behind when the caller goes away.
             let (sender, receiver) = oneshot::channel();
             tokio::spawn(Self::store(lease, request, url.clone(), deadline, sender));
-            let gone = || Error::new(ErrorKind::Internal, Phase::Command, "the runtime ended while a put was started");
+            let gone = || {
+                Error::new(ErrorKind::Internal, Phase::Command, "the runtime ended while a put was started")
+            };
             match receiver.await.unwrap_or_else(|_| Err(gone())) {
                 Err(error) if reused && died(&error) => {
                     tracing::debug!(%error, "a session of the pool was dead, trying another one");
@@ -219,6 +221,9 @@ impl Drop for Put {
 
 impl fmt::Debug for Put {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Put").field("url", &self.url.to_string()).field("sent", &self.sent()).finish_non_exhaustive()
+        f.debug_struct("Put")
+            .field("url", &self.url.to_string())
+            .field("sent", &self.sent())
+            .finish_non_exhaustive()
     }
 }

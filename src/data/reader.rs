@@ -81,8 +81,11 @@ impl Reader {
     }
 
     fn hole(&self) -> Error {
-        let message = format!("the server did not send the bytes from {} on, but later ones", self.reorder.position());
-        Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Server).with_url(self.get.url())
+        let message =
+            format!("the server did not send the bytes from {} on, but later ones", self.reorder.position());
+        Error::new(ErrorKind::Truncated, Phase::Data, message)
+            .with_side(Side::Server)
+            .with_url(self.get.url())
     }
 }
 
@@ -105,7 +108,11 @@ impl AsyncBufRead for Reader {
 }
 
 impl AsyncRead for Reader {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let available = ready!(self.as_mut().poll_fill_buf(cx))?;
         let amount = available.len().min(buf.remaining());
         buf.put_slice(&available[..amount]);

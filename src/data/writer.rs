@@ -28,10 +28,12 @@ pub struct Writer {
     summary: Option<PutSummary>,
 }
 
+type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 enum State {
     Open(Box<Put>),
-    Sending(Pin<Box<dyn Future<Output = (Box<Put>, Result<()>)> + Send>>),
-    Finishing(Pin<Box<dyn Future<Output = Result<PutSummary>> + Send>>),
+    Sending(Work<(Box<Put>, Result<()>)>),
+    Finishing(Work<Result<PutSummary>>),
     Over(Result<(), Error>),
     /// Only while the state is being changed.
     Moving,

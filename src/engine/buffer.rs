@@ -41,10 +41,6 @@ impl Pool {
         self.0.counters.buffers_out.add(1);
         Buffer { memory, filled: 0, pool: Arc::clone(&self.0) }
     }
-
-    pub(super) fn size(&self) -> usize {
-        self.0.size
-    }
 }
 
 impl Buffer {

@@ -20,39 +20,106 @@ pub(super) type Id = u64;
 #[derive(Debug)]
 pub(super) enum Command {
     /// A new data port. What fails is kept and told by whatever is asked of the port next.
-    Open { port: Id, settings: PortSettings },
+    Open {
+        port: Id,
+        settings: PortSettings,
+    },
     /// Listens for data connections (local_pasv).
-    Listen { port: Id, on: IpAddr, answer: Answer<SocketAddr> },
+    Listen {
+        port: Id,
+        on: IpAddr,
+        answer: Answer<SocketAddr>,
+    },
     /// Notes whom to connect to (local_port; local_spor for more than one).
-    Peers { port: Id, addresses: Vec<SocketAddr> },
+    Peers {
+        port: Id,
+        addresses: Vec<SocketAddr>,
+    },
     /// Starts connecting before a run is there: the server answers RETR and STOR only once it is connected.
-    Connect { port: Id, direction: Direction },
+    Connect {
+        port: Id,
+        direction: Direction,
+    },
     /// Queues a run: one file's data, or a listing's.
-    Read { port: Id, run: Id, feed: ReadFeed },
-    Write { port: Id, run: Id, feed: WriteFeed },
+    Read {
+        port: Id,
+        run: Id,
+        feed: ReadFeed,
+    },
+    Write {
+        port: Id,
+        run: Id,
+        feed: WriteFeed,
+    },
     /// A piece of the write run's data.
-    Data { port: Id, run: Id, data: Bytes, offset: u64 },
+    Data {
+        port: Id,
+        run: Id,
+        data: Bytes,
+        offset: u64,
+    },
     /// No more data comes for the write run.
-    Finish { port: Id, run: Id },
+    Finish {
+        port: Id,
+        run: Id,
+    },
     /// A reader took blocks after it had starved the run.
-    Rearm { port: Id },
+    Rearm {
+        port: Id,
+    },
     /// A run's consumer is gone before the end.
-    Cancel { port: Id, run: Id },
+    Cancel {
+        port: Id,
+        run: Id,
+    },
     /// A write run's owner takes it back before any data.
-    Withdraw { port: Id, run: Id },
+    Withdraw {
+        port: Id,
+        run: Id,
+    },
     /// The port's owner is gone.
-    Close { port: Id },
+    Close {
+        port: Id,
+    },
 
-    ImportCredential { pem: Bytes, answer: Answer<CredentialHandle> },
-    ReleaseCredential { credential: Id },
-    NewContext { credential: CredentialHandle, target: TargetName, delegate: bool, answer: Answer<GssContext> },
-    StepContext { context: Id, token: Bytes, answer: Answer<Step> },
-    Wrap { context: Id, messages: Vec<Bytes>, answer: Answer<Vec<Bytes>> },
-    Unwrap { context: Id, tokens: Vec<Bytes>, answer: Answer<Vec<Bytes>> },
-    DropContext { context: Id },
+    ImportCredential {
+        pem: Bytes,
+        answer: Answer<CredentialHandle>,
+    },
+    ReleaseCredential {
+        credential: Id,
+    },
+    NewContext {
+        credential: CredentialHandle,
+        target: TargetName,
+        delegate: bool,
+        answer: Answer<GssContext>,
+    },
+    StepContext {
+        context: Id,
+        token: Bytes,
+        answer: Answer<Step>,
+    },
+    Wrap {
+        context: Id,
+        messages: Vec<Bytes>,
+        answer: Answer<Vec<Bytes>>,
+    },
+    Unwrap {
+        context: Id,
+        tokens: Vec<Bytes>,
+        answer: Answer<Vec<Bytes>>,
+    },
+    DropContext {
+        context: Id,
+    },
 
     /// Answered as soon as the engine works.
-    Ping { done: std::sync::mpsc::Sender<()> },
+    Ping {
+        done: std::sync::mpsc::Sender<()>,
+    },
     /// Ends the thread after closing what is open.
-    Shutdown { answer: Answer<()> },
+    Shutdown {
+        answer: Answer<()>,
+    },
 }

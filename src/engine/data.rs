@@ -45,8 +45,6 @@ pub(crate) enum PortSecurity {
     None,
     /// DCAU A: both ends show the same identity, the user's.
     Own { credential: CredentialHandle, protection: Protection },
-    /// DCAU S: the other end shows this subject.
-    Subject { credential: CredentialHandle, subject: String, protection: Protection },
 }
 
 /// PROT levels that the data half knows.

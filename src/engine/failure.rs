@@ -51,8 +51,12 @@ impl Failure {
     pub(crate) fn into_data_error(self, phase: Phase, doing: &'static str) -> Error {
         let (kind, side) = match self.kind {
             FailureKind::Errno(errno) => {
-                let refused = [rustix::io::Errno::CONNREFUSED, rustix::io::Errno::HOSTUNREACH,
-                    rustix::io::Errno::NETUNREACH, rustix::io::Errno::TIMEDOUT];
+                let refused = [
+                    rustix::io::Errno::CONNREFUSED,
+                    rustix::io::Errno::HOSTUNREACH,
+                    rustix::io::Errno::NETUNREACH,
+                    rustix::io::Errno::TIMEDOUT,
+                ];
                 let full = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
                 if full.iter().any(|e| e.raw_os_error() == errno) {
                     (ErrorKind::TooManyOpenFiles, Side::Local)
@@ -77,7 +81,8 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let text = failure.text.as_str();
         let expired = matches!(failure.kind, FailureKind::Gss(major) if major & ROUTINE == EXPIRED)
-            || text.contains("expired") || text.contains("Proxy certificate verify failed: certificate has expired");
+            || text.contains("expired")
+            || text.contains("Proxy certificate verify failed: certificate has expired");
         let (kind, side, message) = match failure.kind {
             FailureKind::Gss(_) if expired => {
                 (ErrorKind::CredentialExpired, Side::Local, "a certificate of the login has expired")
@@ -92,10 +97,14 @@ impl From<Failure> for Error {
                 Side::Server,
                 "the server's certificate is for another name than the one in the URL",
             ),
-            FailureKind::Gss(_) => {
-                (ErrorKind::Authentication, Side::Server, "client and server could not authenticate each other")
+            FailureKind::Gss(_) => (
+                ErrorKind::Authentication,
+                Side::Server,
+                "client and server could not authenticate each other",
+            ),
+            FailureKind::Violation => {
+                (ErrorKind::Protocol, Side::Server, "the server broke the rules of the login")
             }
-            FailureKind::Violation => (ErrorKind::Protocol, Side::Server, "the server broke the rules of the login"),
             FailureKind::Closed => (ErrorKind::Internal, Side::Local, "the Globus engine is not running"),
             _ => (ErrorKind::Authentication, Side::Local, "the login failed in the security library"),
         };

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// `FD_SETSIZE` of glibc: the first number that `select()` cannot take.
-pub(crate) const SELECT_LIMIT: i32 = 1024;
+const SELECT_LIMIT: i32 = 1024;
 
 /// How many numbers are left free below the border for what other threads open between our check and C's use.
 const MARGIN: i32 = 64;

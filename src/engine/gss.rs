@@ -138,7 +138,8 @@ impl Credentials {
         // SAFETY: `name` was made by the call above, is displayed into a local buffer and released once.
         let subject = unsafe {
             let major = sys::gss_display_name(&raw mut minor, name, &raw mut text, ptr::null_mut());
-            let shown = if is_error(major) { Err(failure(major, minor)) } else { Ok(take_gss_buffer(&mut text)) };
+            let shown =
+                if is_error(major) { Err(failure(major, minor)) } else { Ok(take_gss_buffer(&mut text)) };
             sys::gss_release_name(&raw mut minor, &raw mut name);
             shown?
         };
@@ -179,7 +180,10 @@ impl Contexts {
     pub(super) fn step(&mut self, credentials: &Credentials, id: Id, token: &[u8]) -> Result<Step, Failure> {
         let context = self.held.get_mut(&id).ok_or_else(Failure::gone)?;
         if context.complete {
-            return Err(Failure::new(FailureKind::Violation, "the server went on with a handshake that was over"));
+            return Err(Failure::new(
+                FailureKind::Violation,
+                "the server went on with a handshake that was over",
+            ));
         }
         let credential = credentials.raw(&context.credential)?;
         let mut wanted = sys::GSS_C_MUTUAL_FLAG | sys::GSS_C_CONF_FLAG;
@@ -238,55 +242,61 @@ impl Contexts {
 
     pub(super) fn wrap(&mut self, id: Id, messages: &[Bytes]) -> Result<Vec<Bytes>, Failure> {
         let raw = self.established(id)?;
-        messages.iter().map(|message| {
-            let mut input = buffer_of(message);
-            let mut output = empty_buffer();
-            let (mut minor, mut confidential) = (0, 0);
-            // SAFETY: an established context of this table; `input` describes `message` for the length of the call.
-            let major = unsafe {
-                sys::gss_wrap(
-                    &raw mut minor,
-                    raw,
-                    1,
-                    sys::GSS_C_QOP_DEFAULT,
-                    &raw mut input,
-                    &raw mut confidential,
-                    &raw mut output,
-                )
-            };
-            // SAFETY: filled by the call above, or empty.
-            let token = unsafe { take_gss_buffer(&mut output) };
-            if is_error(major) {
-                return Err(failure(major, minor));
-            }
-            if confidential == 0 {
-                return Err(Failure::new(FailureKind::Violation, "a command could not be kept secret"));
-            }
-            Ok(token)
-        }).collect()
+        messages
+            .iter()
+            .map(|message| {
+                let mut input = buffer_of(message);
+                let mut output = empty_buffer();
+                let (mut minor, mut confidential) = (0, 0);
+                // SAFETY: an established context of this table; `input` describes `message` for the length of the call.
+                let major = unsafe {
+                    sys::gss_wrap(
+                        &raw mut minor,
+                        raw,
+                        1,
+                        sys::GSS_C_QOP_DEFAULT,
+                        &raw mut input,
+                        &raw mut confidential,
+                        &raw mut output,
+                    )
+                };
+                // SAFETY: filled by the call above, or empty.
+                let token = unsafe { take_gss_buffer(&mut output) };
+                if is_error(major) {
+                    return Err(failure(major, minor));
+                }
+                if confidential == 0 {
+                    return Err(Failure::new(FailureKind::Violation, "a command could not be kept secret"));
+                }
+                Ok(token)
+            })
+            .collect()
     }
 
     pub(super) fn unwrap(&mut self, id: Id, tokens: &[Bytes]) -> Result<Vec<Bytes>, Failure> {
         let raw = self.established(id)?;
-        tokens.iter().map(|token| {
-            let mut input = buffer_of(token);
-            let mut output = empty_buffer();
-            let (mut minor, mut confidential, mut quality) = (0, 0, 0);
-            // SAFETY: an established context of this table; `input` describes `token` for the length of the call.
-            let major = unsafe {
-                sys::gss_unwrap(
-                    &raw mut minor,
-                    raw,
-                    &raw mut input,
-                    &raw mut output,
-                    &raw mut confidential,
-                    &raw mut quality,
-                )
-            };
-            // SAFETY: filled by the call above, or empty.
-            let message = unsafe { take_gss_buffer(&mut output) };
-            if is_error(major) { Err(failure(major, minor)) } else { Ok(message) }
-        }).collect()
+        tokens
+            .iter()
+            .map(|token| {
+                let mut input = buffer_of(token);
+                let mut output = empty_buffer();
+                let (mut minor, mut confidential, mut quality) = (0, 0, 0);
+                // SAFETY: an established context of this table; `input` describes `token` for the length of the call.
+                let major = unsafe {
+                    sys::gss_unwrap(
+                        &raw mut minor,
+                        raw,
+                        &raw mut input,
+                        &raw mut output,
+                        &raw mut confidential,
+                        &raw mut quality,
+                    )
+                };
+                // SAFETY: filled by the call above, or empty.
+                let message = unsafe { take_gss_buffer(&mut output) };
+                if is_error(major) { Err(failure(major, minor)) } else { Ok(message) }
+            })
+            .collect()
     }
 
     pub(super) fn close(&mut self, id: Id) {

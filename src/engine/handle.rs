@@ -57,7 +57,7 @@ impl Handle {
         } else {
             sys::globus_ftp_control_mode_t::GLOBUS_FTP_CONTROL_MODE_STREAM
         };
-        // SAFETY (all calls of this function): `raw` is an initialised handle in state NONE; structures are passed by
+        // SAFETY: (of all calls in this function) `raw` is an initialised handle in state NONE; structures are passed by
         // address for the length of the call only, except the credential, which the port keeps alive (see `Port`).
         unsafe {
             if self.ipv6 {
@@ -101,31 +101,23 @@ impl Handle {
                 subject: ptr::null_mut(),
             },
         };
-        let (credential, protection, subject) = match security {
-            PortSecurity::None => (ptr::null_mut(), None, None),
+        let (credential, protection) = match security {
+            PortSecurity::None => (ptr::null_mut(), None),
             PortSecurity::Own { credential, protection } => {
                 dcau.mode = sys::globus_ftp_control_dcau_mode_t::GLOBUS_FTP_CONTROL_DCAU_SELF;
-                (credentials.raw(credential)?, Some(*protection), None)
-            }
-            PortSecurity::Subject { credential, subject, protection } => {
-                let subject = CString::new(subject.as_str())
-                    .map_err(|_| Failure::new(FailureKind::Other, "the subject holds a NUL byte"))?;
-                dcau.subject = sys::globus_ftp_control_dcau_subject_t {
-                    mode: sys::globus_ftp_control_dcau_mode_t::GLOBUS_FTP_CONTROL_DCAU_SUBJECT,
-                    subject: subject.as_ptr().cast_mut(),
-                };
-                (credentials.raw(credential)?, Some(*protection), Some(subject))
+                (credentials.raw(credential)?, Some(*protection))
             }
         };
-        // SAFETY: `dcau` and the subject it points to live until the call returns (the subject is copied); the credential
-        // is borrowed by C for as long as the handle lives, and the port holds it for longer.
+        // SAFETY: `dcau` lives until the call returns; the credential is borrowed by C for as long as the handle lives, and the
+        // port's settings hold it for as long (a parked handle's, for ever).
         convert::check(unsafe { sys::globus_ftp_control_local_dcau(raw, &raw const dcau, credential) })?;
-        drop(subject);
         let Some(protection) = protection else { return Ok(()) };
         let level = match protection {
             Protection::Clear => return Ok(()),
             Protection::Safe => sys::globus_ftp_control_protection_t::GLOBUS_FTP_CONTROL_PROTECTION_SAFE,
-            Protection::Private => sys::globus_ftp_control_protection_t::GLOBUS_FTP_CONTROL_PROTECTION_PRIVATE,
+            Protection::Private => {
+                sys::globus_ftp_control_protection_t::GLOBUS_FTP_CONTROL_PROTECTION_PRIVATE
+            }
         };
         // SAFETY: an initialised handle; the level is one of those that the call accepts.
         unsafe {
@@ -142,7 +134,10 @@ impl Handle {
         // SAFETY: an initialised handle without a data set; the interface is copied, the address filled before return. The
         // address is not 0.0.0.0 or the control side is not connected, so the call does not look at the control half.
         unsafe {
-            convert::check(sys::globus_ftp_control_data_set_interface(self.raw.as_ptr(), interface.as_ptr()))?;
+            convert::check(sys::globus_ftp_control_data_set_interface(
+                self.raw.as_ptr(),
+                interface.as_ptr(),
+            ))?;
             convert::check(sys::globus_ftp_control_local_pasv(self.raw.as_ptr(), &raw mut address))?;
         }
         Ok(SocketAddr::new(on, address.port))
@@ -172,12 +167,16 @@ impl Handle {
         // SAFETY: an initialised handle; the callback is a static function and its argument a number.
         convert::check(unsafe {
             match direction {
-                Direction::Read => {
-                    sys::globus_ftp_control_data_connect_read(raw, Some(super::data::connected), user_arg(port))
-                }
-                Direction::Write => {
-                    sys::globus_ftp_control_data_connect_write(raw, Some(super::data::connected), user_arg(port))
-                }
+                Direction::Read => sys::globus_ftp_control_data_connect_read(
+                    raw,
+                    Some(super::data::connected),
+                    user_arg(port),
+                ),
+                Direction::Write => sys::globus_ftp_control_data_connect_write(
+                    raw,
+                    Some(super::data::connected),
+                    user_arg(port),
+                ),
             }
         })
     }
@@ -272,7 +271,8 @@ impl Handle {
     pub(super) fn channels(&self) -> usize {
         let mut count = 0;
         // SAFETY: an initialised handle; the out-parameter is a local.
-        let result = unsafe { sys::globus_ftp_control_data_query_channels(self.raw.as_ptr(), &raw mut count, 0) };
+        let result =
+            unsafe { sys::globus_ftp_control_data_query_channels(self.raw.as_ptr(), &raw mut count, 0) };
         if check_quietly(result) { usize::try_from(count).unwrap_or(0) } else { 0 }
     }
 

@@ -47,9 +47,13 @@ mod tests;
 
 pub(crate) use counters::{Counters, Gauge};
 pub(crate) use data::{Direction, PortSecurity, PortSettings, Protection};
-pub(crate) use failure::{Failure, FailureKind};
-pub(crate) use fds::{move_high, raise_limit};
+pub(crate) use failure::Failure;
+#[cfg(test)]
+use failure::FailureKind;
+pub(crate) use fds::move_high;
+#[cfg(test)]
+pub(crate) use fds::raise_limit;
 pub(crate) use port::DataPort;
 pub(crate) use run::{ReadRun, WriteRun};
-pub(crate) use security::{CredentialHandle, GssContext, Step, TargetName};
+pub(crate) use security::{CredentialHandle, GssContext, TargetName};
 pub(crate) use thread::{Engine, shutdown};

@@ -30,10 +30,19 @@ const TICK: Duration = Duration::from_millis(2);
 /// A registered buffer. It stays here until its callback, whatever becomes of port and run.
 #[derive(Debug)]
 enum Operation {
-    Read { port: Id, buffer: Buffer },
-    Write { port: Id, data: Bytes },
+    Read {
+        port: Id,
+        buffer: Buffer,
+    },
+    Write {
+        port: Id,
+        data: Bytes,
+    },
     /// The end of a put: no bytes, but an address of its own (C12).
-    End { port: Id, _address: Box<u8> },
+    End {
+        port: Id,
+        _address: Box<u8>,
+    },
 }
 
 #[derive(Debug)]
@@ -163,11 +172,7 @@ impl Ports {
         self.ports.insert(id, port);
     }
 
-    pub(super) fn listen(
-        &mut self,
-        id: Id,
-        on: std::net::IpAddr,
-    ) -> Result<std::net::SocketAddr, Failure> {
+    pub(super) fn listen(&mut self, id: Id, on: std::net::IpAddr) -> Result<std::net::SocketAddr, Failure> {
         let port = self.ports.get_mut(&id).ok_or_else(Failure::gone)?;
         let result = port.usable(&self.probe).and_then(|handle| handle.listen(on));
         match &result {
@@ -314,8 +319,9 @@ impl Ports {
             return;
         };
         self.counters.registered.sub(1);
-        let (Operation::Read { port: id, .. } | Operation::Write { port: id, .. } | Operation::End { port: id, .. }) =
-            operation;
+        let (Operation::Read { port: id, .. }
+        | Operation::Write { port: id, .. }
+        | Operation::End { port: id, .. }) = operation;
         let Some(port) = self.ports.get_mut(&id) else { return };
         port.registered -= 1;
         if port.failure.is_some() {
@@ -372,7 +378,9 @@ impl Ports {
         }
         if port.failure.is_none() {
             let registered = match direction {
-                Direction::Read => port.register_reads(id, &mut self.operations, &mut self.next_operation, &self.pool),
+                Direction::Read => {
+                    port.register_reads(id, &mut self.operations, &mut self.next_operation, &self.pool)
+                }
                 Direction::Write => port.register_writes(id, &mut self.operations, &mut self.next_operation),
             };
             match registered {
@@ -407,9 +415,8 @@ impl Ports {
     fn reap(&mut self, id: Id) {
         let Some(port) = self.ports.get(&id) else { return };
         let Some(since) = port.orphan_since else { return };
-        let at_rest = port.registered == 0
-            && !port.closing
-            && port.handle.as_ref().is_none_or(Handle::is_idle);
+        let at_rest =
+            port.registered == 0 && !port.closing && port.handle.as_ref().is_none_or(Handle::is_idle);
         let patience = if port.broken && port.registered == 0 { BROKEN_LIMIT } else { REST_LIMIT };
         let hopeless = since.elapsed() > patience;
         if !at_rest && !hopeless {
@@ -538,7 +545,9 @@ impl Port {
 
     /// On a listener without DCAU, whoever connects could inject blocks: only the server's addresses are believed.
     fn check_peers(&mut self) -> Result<(), Failure> {
-        let (true, Some(allowed), Some(handle)) = (self.listening, &self.settings.allowed_peers, &self.handle) else {
+        let (true, Some(allowed), Some(handle)) =
+            (self.listening, &self.settings.allowed_peers, &self.handle)
+        else {
             return Ok(());
         };
         let channels = handle.channels();
@@ -568,11 +577,15 @@ impl Port {
     ) -> Result<u64, Failure> {
         let Some(handle) = &self.handle else { return Err(Failure::gone()) };
         let Some(Run::Read { feed, eof, registered, .. }) = self.runs.front_mut() else { return Ok(0) };
+        if *eof {
+            // After the end nothing is registered until all reads are back and the next run begins.
+            return Ok(0);
+        }
         let mut count = 0;
-        while !*eof {
+        loop {
             if *registered + feed.shared.waiting() >= feed.shared.window {
                 if feed.shared.starved.load(Ordering::SeqCst) {
-                    break;
+                    return Ok(count);
                 }
                 // The consumer may have taken blocks since the look above: it wakes us only if it saw the flag, so look again.
                 feed.shared.starved.store(true, Ordering::SeqCst);
@@ -595,7 +608,6 @@ impl Port {
             self.registered += 1;
             count += 1;
         }
-        Ok(count)
     }
 
     /// Registers the run's data, and its end when all of it is back.
@@ -608,7 +620,9 @@ impl Port {
         let Some(handle) = &self.handle else { return Err(Failure::gone()) };
         let wanted = usize::from(self.settings.parallelism.max(1)) * self.stripes;
         let parallel = self.settings.extended_block && wanted > 1;
-        let Some(Run::Write { feed, queue, finish, ending, .. }) = self.runs.front_mut() else { return Ok(0) };
+        let Some(Run::Write { feed, queue, finish, ending, .. }) = self.runs.front_mut() else {
+            return Ok(0);
+        };
         let mut count = 0;
         loop {
             if parallel && self.primed && !self.warm {
@@ -661,7 +675,11 @@ impl Port {
 
     /// True while the port waits for something that C has no callback for.
     fn needs_tick(&self) -> bool {
-        self.primed && !self.warm && self.failure.is_none() && self.settings.extended_block && self.connections() > 1
+        self.primed
+            && !self.warm
+            && self.failure.is_none()
+            && self.settings.extended_block
+            && self.connections() > 1
             && matches!(self.runs.front(), Some(Run::Write { .. }))
     }
 }

@@ -46,13 +46,19 @@ impl Queue {
 
     /// All commands so far, in order.
     pub(super) fn take(&self) -> Vec<Command> {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(std::mem::take).unwrap_or_default()
+        self.commands
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// Announces sleep. False if there is something to do: then do not wait.
     pub(super) fn may_sleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
-        let idle = self.commands.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(Vec::is_empty);
+        let idle =
+            self.commands.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(Vec::is_empty);
         if !idle {
             self.asleep.store(false, Ordering::SeqCst);
         }

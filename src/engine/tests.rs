@@ -72,7 +72,7 @@ fn settings(extended_block: bool, parallelism: u16) -> PortSettings {
         parallelism,
         tcp_buffer_bytes: None,
         ipv6: false,
-        security: data::PortSecurity::None,
+        security: PortSecurity::None,
         allowed_peers: Some(vec!["127.0.0.1".parse().unwrap()]),
     }
 }
@@ -146,7 +146,12 @@ async fn extended_block_channels_serve_file_after_file() {
     let port = DataPort::open(&engine, settings(true, 4));
     let SocketAddr::V4(address) = port.listen("127.0.0.1".parse().unwrap()).await.unwrap() else { panic!() };
     let digits = address.ip().octets().map(|n| n.to_string()).join(",");
-    assert!(typed.say(&format!("PORT {digits},{},{}", address.port() / 256, address.port() % 256)).await.starts_with("200"));
+    assert!(
+        typed
+            .say(&format!("PORT {digits},{},{}", address.port() / 256, address.port() % 256))
+            .await
+            .starts_with("200")
+    );
     for (number, size) in [0, 1, 262_143, 262_144, 5_000_000, 0, 7].into_iter().enumerate() {
         let contents = random_bytes(number as u64, size);
         let path = server.dir().join(format!("f{number}"));

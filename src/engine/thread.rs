@@ -13,7 +13,6 @@ use tokio::sync::oneshot;
 
 use super::buffer::Pool;
 use super::command::{Command, Id};
-use super::convert;
 use super::counters::Counters;
 use super::data::{self, Event};
 use super::failure::{Failure, FailureKind};
@@ -113,7 +112,9 @@ impl Engine {
         std::thread::Builder::new()
             .name("globus".to_owned())
             .spawn(move || run(inside, read_end, probe))
-            .map_err(|error| Failure::new(FailureKind::Other, format!("no thread for the engine: {error}")))?;
+            .map_err(|error| {
+                Failure::new(FailureKind::Other, format!("no thread for the engine: {error}"))
+            })?;
         Ok(engine)
     }
 
@@ -186,7 +187,10 @@ fn activate(read_end: OwnedFd) -> Result<Wake, Failure> {
         ] {
             let result = sys::globus_module_activate(module);
             if result != 0 {
-                return Err(Failure::new(FailureKind::Other, format!("a Globus module did not activate ({result})")));
+                return Err(Failure::new(
+                    FailureKind::Other,
+                    format!("a Globus module did not activate ({result})"),
+                ));
             }
         }
     }
@@ -301,9 +305,15 @@ fn poll(timeout: Option<Duration>) {
     // SAFETY: engine thread; the time is a local, or a static of the library.
     unsafe {
         match timeout {
-            None => sys::globus_callback_space_poll(&raw const sys::globus_i_abstime_infinity, sys::GLOBUS_CALLBACK_GLOBAL_SPACE),
+            None => sys::globus_callback_space_poll(
+                &raw const sys::globus_i_abstime_infinity,
+                sys::GLOBUS_CALLBACK_GLOBAL_SPACE,
+            ),
             Some(Duration::ZERO) => {
-                sys::globus_callback_space_poll(&raw const sys::globus_i_abstime_zero, sys::GLOBUS_CALLBACK_GLOBAL_SPACE);
+                sys::globus_callback_space_poll(
+                    &raw const sys::globus_i_abstime_zero,
+                    sys::GLOBUS_CALLBACK_GLOBAL_SPACE,
+                );
             }
             Some(wait) => {
                 let until = sys::globus_abstime_after(wait);

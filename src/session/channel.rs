@@ -105,7 +105,8 @@ impl Session {
         let told = &self.channels;
         let authenticated = self.authenticates(options)?;
         if self.security.is_some() && self.features.dcau() {
-            let now = told.authenticated.unwrap_or_else(|| !self.security.as_ref().is_some_and(|s| s.dcau_off));
+            let now =
+                told.authenticated.unwrap_or_else(|| !self.security.as_ref().is_some_and(|s| s.dcau_off));
             if now != authenticated {
                 let letter = if authenticated { "A" } else { "N" };
                 list.push((Setting::Authenticated(authenticated), Command::with("DCAU", letter)?));
@@ -126,7 +127,10 @@ impl Session {
             list.push((Setting::TcpBuffer(bytes), Command::with("SBUF", bytes.to_string())?));
         }
         if told.extended_block != extended_block {
-            list.push((Setting::Mode(extended_block), Command::with("MODE", if extended_block { "E" } else { "S" })?));
+            list.push((
+                Setting::Mode(extended_block),
+                Command::with("MODE", if extended_block { "E" } else { "S" })?,
+            ));
         }
         if extended_block && told.parallelism != Some(options.parallelism) {
             let n = options.parallelism;
@@ -141,7 +145,8 @@ impl Session {
         for (setting, mut pending) in replies {
             let reply = pending.last().await?;
             let refused = |what: &'static str| {
-                Err(Error::from_reply(reply.clone(), Phase::DataSetup, what).with_kind(ErrorKind::Unsupported))
+                Err(Error::from_reply(reply.clone(), Phase::DataSetup, what)
+                    .with_kind(ErrorKind::Unsupported))
             };
             let done = reply.is_completion();
             match setting {
@@ -151,9 +156,13 @@ impl Session {
                 Setting::Mode(true) => return refused("the server has no extended block mode"),
                 Setting::Mode(false) => return refused("the server does not go back to stream mode"),
                 Setting::Authenticated(on) if done => self.channels.authenticated = Some(on),
-                Setting::Authenticated(_) => return refused("the server refused to change data channel authentication"),
+                Setting::Authenticated(_) => {
+                    return refused("the server refused to change data channel authentication");
+                }
                 Setting::Protection(level) if done => self.channels.protection = level,
-                Setting::Protection(_) => return refused("the server refused the protection of data channels"),
+                Setting::Protection(_) => {
+                    return refused("the server refused the protection of data channels");
+                }
                 // A hint: a server that does not take it moves the data all the same.
                 Setting::TcpBuffer(bytes) => self.channels.tcp_buffer_bytes = Some(bytes),
                 // One connection is what a server without the option uses.
@@ -218,7 +227,11 @@ impl Session {
         debug_assert_eq!(first.len(), first_count);
         self.settle(kinds.into_iter().zip(replies).collect()).await?;
         let Some(mut last) = last else {
-            return Err(Error::new(ErrorKind::Internal, Phase::DataSetup, "no reply was expected for PASV or PORT"));
+            return Err(Error::new(
+                ErrorKind::Internal,
+                Phase::DataSetup,
+                "no reply was expected for PASV or PORT",
+            ));
         };
         let reply = last.last().await?;
         if !reply.is_completion() {

@@ -106,7 +106,11 @@ impl Session {
         for mut restart in pending {
             let reply = restart.last().await?;
             if !reply.is_intermediate() {
-                return Err(Error::from_reply(reply, Phase::Command, "the server does not start at an offset"));
+                return Err(Error::from_reply(
+                    reply,
+                    Phase::Command,
+                    "the server does not start at an offset",
+                ));
             }
         }
         let (run, early) = accepted(run, &mut transfer).await?;
@@ -136,7 +140,12 @@ impl Session {
             let mut argument = format!("P {offset} {length} ").into_bytes();
             argument.extend_from_slice(path);
             let commands = Some(vec![Command::with("ERET", argument)?]);
-            return Ok(Plan { commands, base_offset: offset, expected: size.and(Some(length)), wanted: None });
+            return Ok(Plan {
+                commands,
+                base_offset: offset,
+                expected: size.and(Some(length)),
+                wanted: None,
+            });
         }
         if extended_block {
             return Err(Error::new(
@@ -147,7 +156,12 @@ impl Session {
             .with_side(Side::Server));
         }
         let commands = vec![Command::with("REST", offset.to_string())?, Command::with("RETR", path)?];
-        Ok(Plan { commands: Some(commands), base_offset: offset, expected: size.and(length), wanted: range.length() })
+        Ok(Plan {
+            commands: Some(commands),
+            base_offset: offset,
+            expected: size.and(length),
+            wanted: range.length(),
+        })
     }
 }
 
@@ -201,9 +215,13 @@ fn started(reply: &Reply) -> Result<()> {
         return Ok(());
     }
     if reply.is_completion() {
-        return Err(Error::new(ErrorKind::Protocol, Phase::Command, "the server ended a transfer that had not begun")
-            .with_side(Side::Server)
-            .with_reply(reply.clone()));
+        return Err(Error::new(
+            ErrorKind::Protocol,
+            Phase::Command,
+            "the server ended a transfer that had not begun",
+        )
+        .with_side(Side::Server)
+        .with_reply(reply.clone()));
     }
     Err(Error::from_reply(reply.clone(), Phase::Command, "the server does not send the file"))
 }
@@ -277,7 +295,11 @@ impl ActiveGet {
                     flow.last = Some(reply);
                 } else if !reply.is_preliminary() {
                     let phase = if flow.data_ended { Phase::Completion } else { Phase::Data };
-                    return Poll::Ready(Err(Error::from_reply(reply, phase, "the server ended the transfer")));
+                    return Poll::Ready(Err(Error::from_reply(
+                        reply,
+                        phase,
+                        "the server ended the transfer",
+                    )));
                 }
                 continue;
             }
@@ -286,7 +308,9 @@ impl ActiveGet {
                 return Poll::Ready(self.complete().map(|()| None));
             }
             let (data_ended, limits, none_yet) = (flow.data_ended, self.limits, self.received == 0);
-            ready!(self.timer.poll(cx, if none_yet && !data_ended { limits.first_byte } else { limits.stall }));
+            ready!(
+                self.timer.poll(cx, if none_yet && !data_ended { limits.first_byte } else { limits.stall })
+            );
             return Poll::Ready(Err(match (data_ended, none_yet) {
                 (true, _) => limits.unconfirmed(),
                 (false, true) => limits.first_byte_passed(),
@@ -296,9 +320,15 @@ impl ActiveGet {
     }
 
     /// The data channel failed: the server's words, if they come soon, say why.
-    fn look_for_reason(&mut self, failure: Failure, cx: &mut Context<'_>) -> Poll<Result<Option<(u64, Bytes)>>> {
+    fn look_for_reason(
+        &mut self,
+        failure: Failure,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<(u64, Bytes)>>> {
         self.timer.stop();
-        let Some(Flow { run, mut pending, last, .. }) = self.flow.take() else { return Poll::Ready(Ok(None)) };
+        let Some(Flow { run, mut pending, last, .. }) = self.flow.take() else {
+            return Poll::Ready(Ok(None));
+        };
         drop(run);
         let reason = self.reason.insert(Box::pin(async move { explain(failure, &mut pending, last).await }));
         reason.as_mut().poll(cx).map(Err)
@@ -361,6 +391,9 @@ impl ActiveGet {
 
 impl fmt::Debug for ActiveGet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ActiveGet").field("received", &self.received).field("expected", &self.expected).finish_non_exhaustive()
+        f.debug_struct("ActiveGet")
+            .field("received", &self.received)
+            .field("expected", &self.expected)
+            .finish_non_exhaustive()
     }
 }

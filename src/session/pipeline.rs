@@ -88,7 +88,12 @@ pub(crate) enum Next {
 }
 
 impl Pipeline {
-    pub(crate) fn new(items: VecDeque<Item>, options: DataOptions, limits: Limits, check_sizes: bool) -> Self {
+    pub(crate) fn new(
+        items: VecDeque<Item>,
+        options: DataOptions,
+        limits: Limits,
+        check_sizes: bool,
+    ) -> Self {
         Self {
             waiting: items,
             asked: VecDeque::new(),
@@ -225,7 +230,11 @@ impl Pipeline {
             return Ok(Err(reply));
         }
         let Some(ready) = &self.ready else {
-            return Err(Error::new(ErrorKind::Internal, Phase::Data, "a file was accepted without data channels"));
+            return Err(Error::new(
+                ErrorKind::Internal,
+                Phase::Data,
+                "a file was accepted without data channels",
+            ));
         };
         Ok(Ok(ready.port.read(self.options.window_blocks)))
     }
@@ -371,13 +380,16 @@ impl Current {
             },
         };
         if !reply.is_completion() {
-            let error = Error::from_reply(reply, Phase::Completion, "the server did not complete the transfer");
+            let error =
+                Error::from_reply(reply, Phase::Completion, "the server did not complete the transfer");
             return Err(Stop::Set(error));
         }
         match self.expected {
             Some(expected) if expected != self.received => {
                 let message = format!("the server announced {expected} bytes and sent {}", self.received);
-                Err(Stop::File(Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Server)))
+                Err(Stop::File(
+                    Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Server),
+                ))
             }
             _ => Ok(None),
         }

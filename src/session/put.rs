@@ -234,7 +234,11 @@ impl ActivePut {
             }
         };
         if !reply.is_completion() {
-            return Err(Error::from_reply(reply, Phase::Completion, "the server did not complete the transfer"));
+            return Err(Error::from_reply(
+                reply,
+                Phase::Completion,
+                "the server did not complete the transfer",
+            ));
         }
         self.verify().await
     }
@@ -274,9 +278,13 @@ impl ActivePut {
 
 fn ended_early(reply: Reply) -> Error {
     if reply.is_completion() {
-        Error::new(ErrorKind::Protocol, Phase::Data, "the server called the file complete before all of it was sent")
-            .with_side(Side::Server)
-            .with_reply(reply)
+        Error::new(
+            ErrorKind::Protocol,
+            Phase::Data,
+            "the server called the file complete before all of it was sent",
+        )
+        .with_side(Side::Server)
+        .with_reply(reply)
     } else {
         Error::from_reply(reply, Phase::Data, "the server ended the transfer")
     }

@@ -96,7 +96,7 @@ async fn a_forgotten_get_harms_nobody() {
         std::mem::forget(get);
         let mut pending = Box::pin(client.put(server.url("half")).mode(mode).into_future());
         let waker = std::task::Waker::noop();
-        let _ = std::future::Future::poll(pending.as_mut(), &mut std::task::Context::from_waker(waker));
+        let _ = Future::poll(pending.as_mut(), &mut std::task::Context::from_waker(waker));
         #[allow(clippy::disallowed_methods, clippy::mem_forget)]
         std::mem::forget(pending);
     }
