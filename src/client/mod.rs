@@ -27,8 +27,8 @@ use crate::url::Url;
 pub use builder::ClientBuilder;
 pub(crate) use limits::Repeat;
 pub use metrics::Metrics;
-pub use process::{EngineMetrics, engine_metrics, init, shutdown};
 pub(crate) use pool::{Exclusive, Shared};
+pub use process::{EngineMetrics, engine_metrics, init, shutdown};
 
 use builder::Config;
 use identity::{Credentials, Who};
@@ -65,6 +65,14 @@ pub struct Client {
 struct Inner {
     common: Arc<Common>,
     pools: Mutex<Pools>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let pools = self.pools.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Leases keep their pools, but not what nobody uses.
+        pools.by_key.values().for_each(Pool::retire);
+    }
 }
 
 #[derive(Default)]

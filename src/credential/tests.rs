@@ -126,7 +126,7 @@ fn debug_shows_no_secret() {
     let shown = format!("{:?}", Credential::user_password("u\u{7f2}ser", "hunter2").unwrap());
     assert!(!shown.contains("hunter2"), "{shown}");
     let shown = format!("{:?}", Credential::from_pem(format!("{CERT}{KEY}")).unwrap());
-    assert_eq!(shown, "Credential(112 bytes of PEM text)");
+    assert_eq!(shown, "Credential(118 bytes of PEM text)");
 }
 
 #[test]

@@ -191,8 +191,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_descriptor_is_moved_above_selects_border() {
-        crate::engine::raise_limit();
-        let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+        let allowed = getrlimit(Resource::Nofile).current;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = connect("lab", &[listener.local_addr().unwrap()]).await.unwrap();
         assert!(stream.nodelay().unwrap());

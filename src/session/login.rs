@@ -536,3 +536,6 @@ fn adat(token: &[u8]) -> Result<Command> {
     base64::encode(token, &mut text);
     Ok(Command::with("ADAT", text)?.secret())
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ pub(crate) mod login;
 pub(crate) mod pipeline;
 mod protect;
 pub(crate) mod put;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod watch;
 
 pub(crate) use control::{Control, PendingReply};

@@ -54,6 +54,12 @@ impl Pool {
         self.lock().is_used()
     }
 
+    /// Keeps nothing from now on: what is idle is closed, and what is in use when it comes back.
+    pub(super) fn retire(self: &Arc<Self>) {
+        self.lock().retired = true;
+        self.settle();
+    }
+
     /// A place on a shared session.
     pub(super) async fn shared(self: &Arc<Self>) -> Result<Shared> {
         let (place, grow) = {
@@ -153,7 +159,7 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for session in state.take_all() {
+        for session in state.take_unused() {
             session.control.quit();
         }
     }

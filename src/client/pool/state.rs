@@ -92,6 +92,8 @@ pub(super) struct State {
     pub(super) sequential: bool,
     /// A reaper runs.
     pub(super) reaping: bool,
+    /// The client is gone: nothing is kept for later.
+    pub(super) retired: bool,
 }
 
 impl State {
@@ -110,6 +112,7 @@ impl State {
             next_number: 0,
             sequential: false,
             reaping: false,
+            retired: false,
         }
     }
 
@@ -179,6 +182,9 @@ impl State {
             }
         }
         self.connect(now, &mut todo.connect);
+        if self.retired {
+            todo.closing.extend(self.take_unused());
+        }
         let resting = !self.idle.is_empty() || self.shared.iter().any(|member| member.seats_taken == 0);
         todo.reap = resting && !self.reaping;
         self.reaping |= resting;
@@ -302,7 +308,7 @@ impl State {
         if let Some(member) = self.shared.iter_mut().find(|member| member.number == number) {
             member.seats_taken -= 1;
             member.since = now;
-            let resting = member.seats_taken == 0 && !self.reaping;
+            let resting = member.seats_taken == 0 && (!self.reaping || self.retired);
             return resting || !self.shared_waiters.is_empty() || !self.exclusive_waiters.is_empty();
         }
         !self.shared_waiters.is_empty()
@@ -326,10 +332,10 @@ impl State {
     }
 
     /// Every session that nobody uses, for the end.
-    pub(super) fn take_all(&mut self) -> Vec<Session> {
+    pub(super) fn take_unused(&mut self) -> Vec<Session> {
         let parked = self.idle.drain(..).map(|parked| parked.session);
-        let shared = self.shared.drain(..).filter_map(|member| Arc::into_inner(member.session));
-        parked.chain(shared).collect()
+        let unused = self.shared.extract_if(.., |member| member.seats_taken == 0);
+        parked.chain(unused.filter_map(|member| Arc::into_inner(member.session))).collect()
     }
 }
 
