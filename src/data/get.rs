@@ -102,7 +102,9 @@ impl Get {
         if let Some(total) = &mut self.total
             && total.as_mut().poll(cx).is_ready()
         {
-            self.lease = None;
+            if let Some(mut lease) = self.lease.take() {
+                lease.mark_broken();
+            }
             return Poll::Ready(Err(too_long().with_url(&self.url)));
         }
         match self.active.poll_next(cx) {
@@ -115,7 +117,11 @@ impl Get {
                 Poll::Ready(Ok(None))
             }
             Poll::Ready(Err(error)) => {
-                self.lease = None;
+                // The next user of a session waits for the transfer's last reply: from a server that keeps silent it
+                // would be waited for in vain.
+                if let (Some(mut lease), ErrorKind::Timeout(_)) = (self.lease.take(), error.kind()) {
+                    lease.mark_broken();
+                }
                 Poll::Ready(Err(error.with_url(&self.url)))
             }
         }

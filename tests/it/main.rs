@@ -3,6 +3,9 @@
 
 mod bytes_identity;
 mod drops;
+mod errors;
+mod failures;
+mod fake;
 mod gsi;
 mod pipeline;
 mod ranges;

@@ -28,7 +28,13 @@ async fn parts_of_a_file_that_are_there() {
     let ranges = [0..1, 0..262_144, 0..size, 1..2, 262_143..262_145, 1_000_001..2_500_002, size - 1..size];
     for (mode, streams) in WAYS {
         for range in &ranges {
-            let get = client.get(server.url("f")).mode(mode).parallelism(streams).range(range.clone()).await.unwrap();
+            let get = client
+                .get(server.url("f"))
+                .mode(mode)
+                .parallelism(streams)
+                .range(range.clone())
+                .await
+                .unwrap();
             assert_eq!(get.size(), Some(size), "the size is that of the whole file");
             let got = get.bytes().await.unwrap();
             assert_eq!(sha256(&got), sha256(cut(&contents, range.clone())), "{range:?} {mode:?} {streams}");
@@ -43,8 +49,13 @@ async fn blocks_of_a_part_tell_their_place_in_the_file() {
     std::fs::write(server.dir().join("f"), &contents).unwrap();
     let client = anonymous();
     for (mode, streams) in WAYS {
-        let mut get =
-            client.get(server.url("f")).mode(mode).parallelism(streams).range(1_000_001..2_900_000).await.unwrap();
+        let mut get = client
+            .get(server.url("f"))
+            .mode(mode)
+            .parallelism(streams)
+            .range(1_000_001..2_900_000)
+            .await
+            .unwrap();
         let mut seen = vec![0_u8; SIZE];
         while let Some(block) = get.next_block().await.unwrap() {
             let at = usize::try_from(block.offset).unwrap();
@@ -52,7 +63,10 @@ async fn blocks_of_a_part_tell_their_place_in_the_file() {
             seen[at..at + block.data.len()].iter_mut().for_each(|count| *count += 1);
         }
         assert!(seen[1_000_001..2_900_000].iter().all(|&count| count == 1), "{mode:?} {streams}");
-        assert!(seen[..1_000_001].iter().chain(&seen[2_900_000..]).all(|&count| count == 0), "{mode:?} {streams}");
+        assert!(
+            seen[..1_000_001].iter().chain(&seen[2_900_000..]).all(|&count| count == 0),
+            "{mode:?} {streams}"
+        );
         assert_eq!(get.received(), 1_899_999);
     }
 }
@@ -67,9 +81,19 @@ async fn from_somewhere_to_the_end() {
     let starts: [RangeFrom<u64>; 4] = [1.., 262_144.., 1_234_567.., size - 1..];
     for (mode, streams) in WAYS {
         for range in &starts {
-            let get = client.get(server.url("f")).mode(mode).parallelism(streams).range(range.clone()).await.unwrap();
+            let get = client
+                .get(server.url("f"))
+                .mode(mode)
+                .parallelism(streams)
+                .range(range.clone())
+                .await
+                .unwrap();
             let got = get.bytes().await.unwrap();
-            assert_eq!(sha256(&got), sha256(cut(&contents, range.start..size)), "{range:?} {mode:?} {streams}");
+            assert_eq!(
+                sha256(&got),
+                sha256(cut(&contents, range.start..size)),
+                "{range:?} {mode:?} {streams}"
+            );
         }
     }
 }
@@ -104,7 +128,8 @@ async fn what_lies_beyond_the_end_is_left_out() {
             assert_eq!(sha256(&got), sha256(expected), "{range} {mode:?} {streams}");
         }
         for range in [ByteRange::from(..), ByteRange::from(..5), ByteRange::from(3..)] {
-            let get = client.get(server.url("empty")).mode(mode).parallelism(streams).range(range).await.unwrap();
+            let get =
+                client.get(server.url("empty")).mode(mode).parallelism(streams).range(range).await.unwrap();
             assert_eq!(get.bytes().await.unwrap(), Bytes::new(), "{range} {mode:?} {streams}");
         }
     }
@@ -147,7 +172,8 @@ async fn reading_many_parts_one_after_the_other_gives_the_file() {
     for (mode, streams) in WAYS {
         let mut whole = Vec::new();
         for start in (0..SIZE as u64).step_by(290_001) {
-            let get = client.get(server.url("f")).mode(mode).parallelism(streams).range(start..start + 290_001);
+            let get =
+                client.get(server.url("f")).mode(mode).parallelism(streams).range(start..start + 290_001);
             whole.extend_from_slice(&get.await.unwrap().bytes().await.unwrap());
         }
         assert_eq!(sha256(&whole), sha256(&contents), "{mode:?} {streams}");
@@ -160,7 +186,9 @@ async fn bytes_put_into_the_middle_leave_the_rest() {
     let before = random_bytes(6, SIZE);
     let client = anonymous();
     for (mode, streams) in WAYS {
-        for (offset, length) in [(0, 10), (1, 262_144), (1_000_003, 1_500_001), (SIZE - 1, 1), (SIZE - 5, 300_000), (SIZE, 7)] {
+        for (offset, length) in
+            [(0, 10), (1, 262_144), (1_000_003, 1_500_001), (SIZE - 1, 1), (SIZE - 5, 300_000), (SIZE, 7)]
+        {
             let path = server.dir().join(format!("{mode:?}-{streams}-{offset}"));
             std::fs::write(&path, &before).unwrap();
             let new = random_bytes(7, length);

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use gridftp::options::{Timeouts, TransferMode};
 use gridftp::{Client, ClientBuilder, Credential};
-use gridftp_lab::Pki;
+use gridftp_lab::{Pki, Server};
+use rustix::process::{Pid, Signal};
 
 /// Every way a file can go: stream mode, and extended block mode with one and several connections.
 pub(crate) const WAYS: [(TransferMode, u16); 3] =
@@ -42,7 +43,8 @@ pub(crate) fn trusting<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Pki
     if let Some(link) = std::env::var_os(TRUST) {
         let pki = Pki::new();
         std::os::unix::fs::symlink(pki.ca_dir(), link).unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(body(pki));
         return;
     }
@@ -72,4 +74,23 @@ pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
 /// Descriptors that this process has open.
 pub(crate) fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Sends a signal to every process of a server, and tells how many there are.
+pub(crate) fn signal_all(server: &Server, signal: Signal) -> usize {
+    signal_each(server.processes(), signal)
+}
+
+/// Sends a signal to the process of each connection to a server, but not to the one that listens.
+pub(crate) fn signal_sessions(server: &Server, signal: Signal) -> usize {
+    signal_each(server.processes().into_iter().filter(|&pid| pid != server.pid()), signal)
+}
+
+fn signal_each(processes: impl IntoIterator<Item = u32>, signal: Signal) -> usize {
+    let signal_one = |pid| {
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        // One that has just ended by itself is as good.
+        let _ = rustix::process::kill_process(pid, signal);
+    };
+    processes.into_iter().map(signal_one).count()
 }
