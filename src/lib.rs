@@ -1,4 +1,154 @@
-//! A GridFTP client.
+//! A GridFTP client: transfers as futures and streams on tokio, over the data channels and the security of the Globus
+//! Toolkit.
+//!
+//! It talks to GridFTP servers with GSI credentials (`gsiftp://`) and to plain FTP servers with a password or anonymously
+//! (`ftp://`): in stream and in extended block mode (GFD.20), with parallel data connections, ranges, pipelines of many
+//! files, and protected data channels. What this version does not do yet is said in README.md.
+//!
+//! ```no_run
+//! # async fn example() -> gridftp::Result<()> {
+//! let client = gridftp::Client::new()?;
+//! let text = client.get("ftp://ftp.example.org/pub/README").await?.bytes().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What there is
+//!
+//! | | |
+//! |---|---|
+//! | [`Client`], [`ClientBuilder`] | sessions with any number of servers, pooled; cheap to clone, for all tasks to share |
+//! | [`Url`], [`Endpoint`], [`Scheme`] | where a file is, checked part by part |
+//! | [`Credential`] | who the user is: a proxy, PEM text, certificate and key, a password, nobody |
+//! | [`Client::get`] → [`Get`], [`Reader`] | a file's contents: as blocks, as a byte stream in order, or all at once |
+//! | [`Client::put`] → [`Put`], [`Writer`] | the way back, from [`Bytes`] or as a byte stream |
+//! | [`Client::get_many`] → [`GetMany`] | many files of one server through one pipeline |
+//! | [`Client::stat`], [`exists`](Client::exists), [`size`](Client::size), [`modified`](Client::modified), [`features`](Client::features) | facts about files and servers |
+//! | [`Client::create_dir`], [`remove_dir`](Client::remove_dir), [`remove_file`](Client::remove_file), [`rename`](Client::rename) | names |
+//! | [`options`] | deadlines, transmission mode, protection, delegation |
+//! | [`Error`], [`ErrorKind`], [`Reply`] | what went wrong |
+//! | [`init`], [`shutdown`], [`engine_metrics`], [`Client::metrics`] | the engine below, and figures |
+//!
+//! [`Client::get`], [`put`](Client::put) and [`get_many`](Client::get_many) return builders: choose what you like, then
+//! `.await` them.
+//!
+//! A file to disk, over four connections:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # let client = gridftp::Client::new()?;
+//! let get = client.get("gsiftp://dtn.example.org/data/run7.root").parallelism(4).await?;
+//! let mut file = tokio::fs::File::create("run7.root").await?;
+//! tokio::io::copy_buf(&mut get.into_reader(), &mut file).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A file to a server, under its name only when it is whole:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # let client = gridftp::Client::new()?;
+//! let mut file = tokio::fs::File::open("run7.root").await?;
+//! let part = "gsiftp://dtn.example.org/data/.run7.root.part";
+//! let mut writer = client.put(part).await?.into_writer();
+//! tokio::io::copy(&mut file, &mut writer).await?;
+//! tokio::io::AsyncWriteExt::shutdown(&mut writer).await?; // waits for the server's confirmation
+//! client.rename(part, "gsiftp://dtn.example.org/data/run7.root").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Many small files, without a round trip for each:
+//!
+//! ```no_run
+//! # async fn example() -> gridftp::Result<()> {
+//! # let client = gridftp::Client::new()?;
+//! let urls = (0..1000).map(|n| format!("gsiftp://dtn.example.org/data/part{n}"));
+//! let mut many = client.get_many(urls).await?;
+//! while let Some(mut file) = many.next_file().await? {
+//!     match file.bytes().await {
+//!         Ok(contents) => println!("{}: {} bytes", file.url(), contents.len()),
+//!         Err(error) => eprintln!("{error}"), // this file's own; the others go on
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What can be relied on
+//!
+//! * **A get that ended is the whole file, or range.** Its end comes after the server confirmed the transfer, and after the
+//!   number of bytes was compared with the size the server announced, where it did. (A range from a server without ERET is
+//!   cut off when its bytes are here, without a confirmation.)
+//! * **A put that finished is stored**: confirmed by the server, and its size there compared with what was sent. The
+//!   contents are not compared by checksum yet.
+//! * **Memory is bounded**: a transfer has a [window](GetBuilder::window) of blocks in flight, and whoever is slow slows
+//!   the other side down. A [`Reader`] holds at most 64 MiB of blocks that came early.
+//! * **What a server says is not trusted**: replies are bounded and parsed in Rust, and escaped where they are shown. No
+//!   control byte of a name, URL or password can become a second command.
+//! * **Nothing is sent in clear text that was to be protected.** Protection that cannot be had is an error.
+//!
+//! One thing cannot be promised. On a get in extended block mode the C library below can be made to abort the process, by
+//! the server, or without data channel authentication by anybody who reaches the port that this client listens on. Single
+//! transfers use stream mode, where nothing of the kind is known, unless parallelism or extended block mode is asked for;
+//! [`Client::get_many`] always uses extended block mode. Do not use it with servers, or in networks, that you do not trust.
+//!
+//! # Errors
+//!
+//! An [`Error`] has a [kind](Error::kind) to branch on, the [side](Error::side) and [phase](Error::phase) it happened in,
+//! the [URL](Error::url), the server's own [reply](Error::reply) where there was one, and its causes. Two judgements come
+//! with it: [`Error::is_transient`] says whether trying again can help, [`Error::may_have_applied`] whether the server may
+//! have done what was asked all the same. What meets a dead connection of the pool is done once more on another one, where
+//! that can do no harm; nothing else is repeated.
+//!
+//! # Dropping futures
+//!
+//! Every future can be dropped at any point. No buffer is lost, nothing blocks, and replies stay with their commands.
+//! What a drop leaves at the *server* stands at each function under "Cancel safety"; in short: a get leaves nothing, an
+//! unfinished put is deleted in the background, a command that was sent is carried out. Where a function is not cancel
+//! safe in the usual sense (data would be lost if it is called again), that is said there too.
+//!
+//! # Deadlines
+//!
+//! Everything that waits has one: 30 s to connect and log in, 60 s for a reply, for the first byte and for each pause of
+//! a transfer; none for a whole operation. [`options::Timeouts`] changes them, for a client or for one transfer.
+//!
+//! # Runtime
+//!
+//! Futures must be polled in a tokio runtime with I/O and time enabled; either flavour will do. Sessions belong to the
+//! runtime they were made in; a client used from two runtimes has sessions in each. All futures are `Send`.
+//!
+//! # The engine
+//!
+//! The Globus libraries run on one thread of their own, which the first transfer or GSI login starts. Starting it raises
+//! the soft limit of open files (to 16,384 or the hard limit), and the libraries set environment variables while they
+//! start, which can race with `getenv` in C code of other threads: a program that has such threads calls [`init`] at the
+//! start of `main`.
+//!
+//! * Nothing else in the process may use the Globus libraries.
+//! * After `fork`, a child must `exec` before it uses this crate.
+//! * The libraries wait with `select()`: data connections need descriptor numbers below 1024. A transfer that would get
+//!   others fails with [`ErrorKind::TooManyOpenFiles`]. Control connections are moved out of the way where the limits
+//!   allow it.
+//!
+//! # Credentials and trust
+//!
+//! For `gsiftp` a client looks for the user's credential as [`Credential::default_search`] says, unless it is given one.
+//! Files are read again for each new session. Host and service certificates are never picked up, not for root either.
+//!
+//! Which authorities are trusted is the Globus libraries' business: `X509_CERT_DIR`, then `~/.globus/certificates`, then
+//! `/etc/grid-security/certificates`. That is one answer for the whole process. A server has to prove the host name of
+//! its URL, or the [subject](ClientBuilder::subject) that was asked for.
+//!
+//! Nothing is delegated unless an operation needs it, and only [protected](options::ProtectionLevel) or
+//! [authenticated](options::DataChannelAuth) data channels do. Without either, the control channel of a `gsiftp` session
+//! is encrypted, and its data connections are neither authenticated nor encrypted (`DCAU N`).
+//!
+//! # Features
+//!
+//! None. The bindings crate `globus-sys` has two of its own: `ftp-client`, which this crate does not need, and
+//! `large-fd`, which does not lift the limit above.
 
 mod client;
 mod credential;
@@ -15,7 +165,14 @@ mod url;
 pub use bytes::Bytes;
 pub use client::{Client, ClientBuilder, EngineMetrics, Metrics, engine_metrics, init, shutdown};
 pub use credential::Credential;
-pub use data::{Block, Get, GetBuilder, GetMany, GetManyBuilder, ManyFile, Put, PutBuilder, PutSummary, Reader, Writer};
+pub use data::{
+    Block, Get, GetBuilder, GetMany, GetManyBuilder, ManyFile, Put, PutBuilder, PutSummary, Reader, Writer,
+};
 pub use error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 pub use types::{ByteRange, Entry, EntryKind, FeatureSet};
 pub use url::{Endpoint, IntoUrl, Scheme, Url};
+
+/// Compiles the example in README.md.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
