@@ -153,6 +153,7 @@ impl IntoFuture for GetBuilder {
 pub struct PutBuilder {
     pub(super) choices: Choices,
     pub(super) offset: Option<u64>,
+    pub(super) check_size: bool,
 }
 
 impl PutBuilder {
@@ -164,6 +165,13 @@ impl PutBuilder {
     /// [`Put::write_at`] then counts from this byte.
     pub fn offset(mut self, bytes: u64) -> Self {
         self.offset = Some(bytes);
+        self
+    }
+
+    /// Whether the size that the server tells afterwards (SIZE, queued behind the transfer) is compared with what was sent.
+    /// Default: true. Turn it off for what has no size, such as a device.
+    pub fn check_size(mut self, check: bool) -> Self {
+        self.check_size = check;
         self
     }
 }
@@ -234,6 +242,6 @@ impl Client {
     ///
     /// Corresponds to `globus_ftp_client_put` and `globus_ftp_client_partial_put` (RFC 959 §4.1.3, GFD.20).
     pub fn put(&self, url: impl IntoUrl) -> PutBuilder {
-        PutBuilder { choices: Choices::new(self, url), offset: None }
+        PutBuilder { choices: Choices::new(self, url), offset: None, check_size: true }
     }
 }

@@ -61,6 +61,7 @@ impl Put {
             let request = PutRequest {
                 path: Bytes::copy_from_slice(&url.server_path()),
                 offset: builder.offset,
+                check_size: builder.check_size,
                 options: choices.options.clone(),
                 limits: choices.limits(),
             };

@@ -21,6 +21,8 @@ pub(crate) struct PutRequest {
     pub(crate) path: Bytes,
     /// Write into an existing file from here on, instead of replacing it.
     pub(crate) offset: Option<u64>,
+    /// Ask for the size afterwards, and compare.
+    pub(crate) check_size: bool,
     pub(crate) options: DataOptions,
     pub(crate) limits: Limits,
 }
@@ -47,7 +49,7 @@ pub(crate) struct ActivePut {
 impl Session {
     /// Asks to store a file; returns when the server has accepted.
     pub(crate) async fn start_put(&mut self, request: PutRequest) -> Result<ActivePut> {
-        let PutRequest { path, offset, options, limits } = request;
+        let PutRequest { path, offset, check_size, options, limits } = request;
         let extended_block = options.extended_block();
         let command = match offset {
             None => Command::with("STOR", &path)?,
@@ -82,7 +84,7 @@ impl Session {
             return Err(refusal(reply));
         }
         pending.within(None);
-        let check = (offset.is_none() && self.features.size())
+        let check = (check_size && offset.is_none() && self.features.size())
             .then(|| Command::with("SIZE", &path))
             .transpose()?
             .map(|command| {
