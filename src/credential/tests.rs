@@ -1,3 +1,5 @@
+//! Where a credential is looked for, and which files are refused.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+//! Every part of a URL: what is accepted, what is refused and how that is told, and that it survives being shown.
+
 use std::collections::HashSet;
 
 use percent_encoding::NON_ALPHANUMERIC;

@@ -1,3 +1,5 @@
+//! Addresses of data channels, as servers write them and as nobody should.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 

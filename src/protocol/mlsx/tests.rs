@@ -1,3 +1,5 @@
+//! Lines of facts, as servers were heard to write them and as a hostile one could.
+
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;

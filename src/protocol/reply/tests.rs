@@ -1,3 +1,5 @@
+//! Replies however they are cut up, and what is over the limits or no reply at all.
+
 use proptest::prelude::*;
 
 use super::*;
