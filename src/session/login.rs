@@ -174,7 +174,8 @@ impl Login {
             Some(side) => wrapped.with_side(side),
             None => wrapped,
         };
-        wrapped.with_source(error)
+        // What the message says already is not repeated as a cause; what lies deeper is.
+        if std::error::Error::source(&error).is_some() { wrapped.with_source(error) } else { wrapped }
     }
 
     fn violation(&self, what: &str) -> Error {
@@ -349,7 +350,11 @@ impl Attempt<'_> {
             }
         }
         // Plain FTP servers may count unknown commands as attacks, so only GridFTP servers are told.
-        let gridftp = secure || greeting.lines().any(|line| line.windows(7).any(|word| word == b"GridFTP"));
+        let says = |name: &[u8]| greeting.lines().any(|line| line.windows(name.len()).any(|word| word == name));
+        let gridftp = secure || says(b"GridFTP");
+        if !secure && says(b"GridFTP Server") && (says(b"Grid Community Toolkit") || says(b"Globus Toolkit")) {
+            self.control.speak_ascii_only();
+        }
         if gridftp {
             head.push(Command::with("SITE", format!("CLIENTINFO {}", self.login.client_info))?);
         }
@@ -403,8 +408,12 @@ impl Attempt<'_> {
         };
         let reply = auth.last().await?;
         if reply.code() != 334 {
-            let kind = if reply.code() / 100 == 5 { ErrorKind::Unsupported } else { ErrorKind::Protocol };
-            return Err(login.refused(reply, kind, "the server does not do GSI (AUTH GSSAPI)"));
+            let kind = match reply.code() {
+                500 | 501 | 502 | 504 => ErrorKind::Unsupported,
+                400.. => ErrorKind::Authentication,
+                _ => ErrorKind::Protocol,
+            };
+            return Err(login.refused(reply, kind, "the server does not begin a GSI handshake (AUTH GSSAPI)"));
         }
         let mut pending = match ahead {
             Some(adat) => adat,

@@ -58,6 +58,8 @@ struct Shared {
     wake: Notify,
     window: AtomicUsize,
     reply_limit: Duration,
+    /// The server drops bytes above 127 from commands: they are refused here.
+    ascii_only: AtomicBool,
     /// A limit was changed: time is counted from now.
     touched: AtomicBool,
     /// Bytes of replies that arrived and that nobody has taken yet.
@@ -85,6 +87,16 @@ enum Request {
 }
 
 impl Shared {
+    /// Why a command cannot be said to this server.
+    fn unspeakable(&self, command: &Command) -> Option<Error> {
+        if !self.ascii_only.load(Ordering::Relaxed) || command.as_bytes().is_ascii() {
+            return None;
+        }
+        let message = "the server drops all bytes above 127 from names on an unprotected control channel, and would take this \
+                       for another name; use gsiftp:// for it";
+        Some(Error::new(ErrorKind::Unsupported, Phase::Command, message).with_side(Side::Server))
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that can panic runs under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -114,6 +126,7 @@ impl Control {
             wake: Notify::new(),
             window: AtomicUsize::new(WINDOW),
             reply_limit,
+            ascii_only: AtomicBool::new(false),
             touched: AtomicBool::new(false),
             unread: AtomicUsize::new(0),
             counters,
@@ -137,7 +150,7 @@ impl Control {
         let pending = PendingReply::new(Arc::clone(&slot), Arc::clone(shared));
         let refused = {
             let mut state = shared.lock();
-            match refusal(&state) {
+            match refusal(&state).or_else(|| shared.unspeakable(&command)) {
                 Some(error) => Some(error),
                 None => {
                     state.queue.push_back(Request::Command(command, Arc::clone(&slot)));
@@ -160,7 +173,7 @@ impl Control {
             slots.iter().map(|slot| PendingReply::new(Arc::clone(slot), Arc::clone(shared))).collect();
         let refused = {
             let mut state = shared.lock();
-            let refused = refusal(&state);
+            let refused = refusal(&state).or_else(|| commands.iter().find_map(|command| shared.unspeakable(command)));
             if refused.is_none() {
                 let pairs = commands.into_iter().zip(slots.iter().map(Arc::clone));
                 state.queue.extend(pairs.map(|(command, slot)| Request::Command(command, slot)));
@@ -190,6 +203,14 @@ impl Control {
         let shared = self.shared();
         shared.lock().queue.push_back(Request::Protect(Box::new(context)));
         shared.wake.notify_one();
+    }
+
+    /// Refuses commands with bytes above 127 from now on.
+    ///
+    /// globus-gridftp-server reads an unprotected control channel through a telnet filter that drops those bytes without a
+    /// word (xio/src/builtins/telnet): `STOR Größe` stores `Gre`.
+    pub(crate) fn speak_ascii_only(&self) {
+        self.shared().ascii_only.store(true, Ordering::Relaxed);
     }
 
     /// How many commands may be unanswered on the wire: 512 unless set.
