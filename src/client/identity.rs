@@ -94,7 +94,8 @@ impl Credentials {
         let handle = match known {
             Some(handle) => handle,
             None => {
-                let handle = Engine::get().await?.import_credential(pem.clone()).await?;
+                let imported = Engine::get().await?.import_credential(pem.clone()).await;
+                let handle = imported.map_err(|error| not_accepted(credential, error))?;
                 let mut imported = self.lock();
                 if imported.len() >= MAX_CREDENTIALS {
                     imported.clear();
@@ -134,6 +135,17 @@ impl Credentials {
             sequential,
         })
     }
+}
+
+/// Globus cannot read it, or certificate and key do not belong together.
+fn not_accepted(credential: &Credential, error: Error) -> Error {
+    if error.kind() != ErrorKind::Authentication {
+        return error;
+    }
+    let message = format!("{credential:?} holds no certificate, key and chain that Globus can use together");
+    Error::new(ErrorKind::Authentication, Phase::Credential, message)
+        .with_side(Side::Local)
+        .with_source(error)
 }
 
 fn check_lifetime(handle: CredentialHandle) -> Result<CredentialHandle> {

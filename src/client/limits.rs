@@ -98,9 +98,10 @@ impl Operation<'_> {
     ///
     /// # Errors
     /// As [`Operation::reply`].
-    pub(crate) async fn on_session<T, F>(&self, send: impl Fn(&Session) -> F) -> Result<T>
+    pub(crate) async fn on_session<T, F>(&self, send: impl Fn(&Session) -> F + Send + Sync) -> Result<T>
     where
-        F: Future<Output = Result<T>>,
+        T: Send,
+        F: Future<Output = Result<T>> + Send,
     {
         let work = async {
             let mut second_try = false;

@@ -25,6 +25,7 @@ use crate::session::Counters;
 use crate::url::Url;
 
 pub use builder::ClientBuilder;
+pub(crate) use builder::check_subject;
 pub(crate) use limits::Repeat;
 pub use metrics::Metrics;
 pub(crate) use pool::{Exclusive, Shared};

@@ -174,15 +174,13 @@ impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credential(")?;
         match &*self.source {
-            Source::Search => f.write_str("default search")?,
-            Source::ProxyFile(path) => write!(f, "proxy file {path:?}")?,
-            Source::Pem(pem) => write!(f, "{} bytes of PEM text", pem.len())?,
-            Source::CertAndKey(certificate, key) => {
-                write!(f, "certificate {certificate:?} with key {key:?}")?
-            }
-            Source::Password(user, _) => write!(f, "user {user:?} with a password")?,
-            Source::Anonymous(_) => f.write_str("anonymous")?,
-        }
+            Source::Search => f.write_str("default search"),
+            Source::ProxyFile(path) => write!(f, "proxy file {path:?}"),
+            Source::Pem(pem) => write!(f, "{} bytes of PEM text", pem.len()),
+            Source::CertAndKey(certificate, key) => write!(f, "certificate {certificate:?} with key {key:?}"),
+            Source::Password(user, _) => write!(f, "user {user:?} with a password"),
+            Source::Anonymous(_) => f.write_str("anonymous"),
+        }?;
         f.write_str(")")
     }
 }

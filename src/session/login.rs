@@ -68,7 +68,6 @@ pub(crate) struct Session {
     pub(crate) control: Control,
     pub(crate) features: Arc<FeatureSet>,
     pub(crate) security: Option<SessionSecurity>,
-    pub(crate) endpoint: Endpoint,
     /// The server does not read commands ahead (the window is 1 then).
     pub(crate) sequential: bool,
     /// The data channels, and what the server was told about them.
@@ -350,9 +349,11 @@ impl Attempt<'_> {
             }
         }
         // Plain FTP servers may count unknown commands as attacks, so only GridFTP servers are told.
-        let says = |name: &[u8]| greeting.lines().any(|line| line.windows(name.len()).any(|word| word == name));
+        let says =
+            |name: &[u8]| greeting.lines().any(|line| line.windows(name.len()).any(|word| word == name));
         let gridftp = secure || says(b"GridFTP");
-        if !secure && says(b"GridFTP Server") && (says(b"Grid Community Toolkit") || says(b"Globus Toolkit")) {
+        if !secure && says(b"GridFTP Server") && (says(b"Grid Community Toolkit") || says(b"Globus Toolkit"))
+        {
             self.control.speak_ascii_only();
         }
         if gridftp {
@@ -413,7 +414,11 @@ impl Attempt<'_> {
                 400.. => ErrorKind::Authentication,
                 _ => ErrorKind::Protocol,
             };
-            return Err(login.refused(reply, kind, "the server does not begin a GSI handshake (AUTH GSSAPI)"));
+            return Err(login.refused(
+                reply,
+                kind,
+                "the server does not begin a GSI handshake (AUTH GSSAPI)",
+            ));
         }
         let mut pending = match ahead {
             Some(adat) => adat,
@@ -521,7 +526,6 @@ impl Attempt<'_> {
             control: self.control.clone(),
             features: Arc::new(features),
             security,
-            endpoint: self.login.endpoint.clone(),
             sequential: self.sequential,
             channels: Channels::default(),
         })

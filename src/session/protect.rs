@@ -53,7 +53,7 @@ impl Protection {
             }
         }
         let count = tokens.len();
-        let mut opened = self.context.unwrap(tokens).await?.into_iter();
+        let mut opened = self.context.unwrap(tokens).await.map_err(tampered)?.into_iter();
         if opened.len() != count {
             return Err(Error::new(ErrorKind::Internal, Phase::Command, "not one message for each token"));
         }
@@ -77,6 +77,18 @@ pub(super) fn token(line: &[u8]) -> Option<Bytes> {
         return None;
     }
     base64::decode(text).map(Bytes::from)
+}
+
+/// A token that does not open was changed, repeated or left out on its way.
+fn tampered(error: Error) -> Error {
+    if error.kind() != ErrorKind::Authentication {
+        return error;
+    }
+    violation(
+        "a reply failed its integrity check: somebody changed, repeated or removed what the server sent"
+            .to_owned(),
+    )
+    .with_source(error)
 }
 
 fn violation(message: String) -> Error {

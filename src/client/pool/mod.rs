@@ -15,14 +15,15 @@ mod tests;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::metrics::Counted;
 use super::{Common, Key};
-use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::error::{Error, ErrorKind, Phase, Result, Side, TimeoutKind};
 use crate::session::Session;
 
 pub(crate) use lease::{Exclusive, Shared};
@@ -188,7 +189,10 @@ impl Attempt {
     async fn login(&self) -> Result<Session> {
         let Pool { key, common, .. } = &*self.pool;
         let sequential = self.pool.lock().sequential;
-        let login = common.credentials.login(&common.config, key, sequential).await?;
+        // Files can be on servers that do not answer.
+        let limit = common.config.timeouts.connect_limit();
+        let login = timeout(limit, common.credentials.login(&common.config, key, sequential)).await;
+        let login = login.unwrap_or_else(|_| Err(unread(limit)))?;
         login.open(&common.counters).await
     }
 }
@@ -236,6 +240,11 @@ impl Drop for Reaper {
             pool.lock().reaping = false;
         }
     }
+}
+
+fn unread(limit: Duration) -> Error {
+    let message = format!("reading the credential took longer than {limit:?}, the limit for connecting");
+    Error::new(ErrorKind::Timeout(TimeoutKind::Connect), Phase::Credential, message).with_side(Side::Local)
 }
 
 fn abandoned() -> Error {

@@ -416,3 +416,22 @@ async fn a_rename_is_two_commands_in_one_breath() {
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("elsewhere"), "{error}");
 }
+
+#[test]
+fn operations_can_be_moved_between_threads() {
+    fn check<T: Send>(_: &T) {}
+    fn shared<T: Send + Sync + Clone + std::fmt::Debug>(_: &T) {}
+    let client = Client::new().unwrap();
+    shared(&client);
+    let url = "ftp://localhost/";
+    check(&client.stat(url));
+    check(&client.exists(url));
+    check(&client.size(url));
+    check(&client.modified(url));
+    check(&client.features(url));
+    check(&client.create_dir(url));
+    check(&client.remove_dir(url));
+    check(&client.remove_file(url));
+    check(&client.rename(url, url));
+    assert!(size_of_val(&client.stat(url)) <= 2048, "{}", size_of_val(&client.stat(url)));
+}

@@ -173,7 +173,8 @@ impl Control {
             slots.iter().map(|slot| PendingReply::new(Arc::clone(slot), Arc::clone(shared))).collect();
         let refused = {
             let mut state = shared.lock();
-            let refused = refusal(&state).or_else(|| commands.iter().find_map(|command| shared.unspeakable(command)));
+            let refused =
+                refusal(&state).or_else(|| commands.iter().find_map(|command| shared.unspeakable(command)));
             if refused.is_none() {
                 let pairs = commands.into_iter().zip(slots.iter().map(Arc::clone));
                 state.queue.extend(pairs.map(|(command, slot)| Request::Command(command, slot)));

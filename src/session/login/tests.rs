@@ -102,7 +102,7 @@ async fn a_server_may_want_no_password() {
 /// Logs in to a server that gives `answer` to the verb and is ordinary otherwise.
 async fn refusal(user: &str, verb: &'static str, answer: &'static str) -> Error {
     let server = Server::start(move |mut peer: Peer| async move {
-        peer.say(if verb == "" { answer } else { "220 ready\r\n" }).await;
+        peer.say(if verb.is_empty() { answer } else { "220 ready\r\n" }).await;
         while let Some(line) = peer.line().await {
             let said = if line.starts_with(verb) { answer.to_owned() } else { ordinary_answer(&line) };
             peer.say(said).await;
