@@ -3,7 +3,7 @@
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
-use crate::client::{Client, SessionOptions};
+use crate::client::{Client, SessionOptions, check_subject};
 use crate::credential::Credential;
 use crate::data::{Get, Put};
 use crate::error::Result;
@@ -40,6 +40,9 @@ impl Choices {
     pub(super) fn checked(&mut self) -> Result<Url> {
         let url = self.url.clone()?;
         self.options.check().map_err(|error| error.with_url(&url))?;
+        if let Some(subject) = &self.session.subject {
+            check_subject(subject).map_err(|error| error.with_url(&url))?;
+        }
         self.session.delegate = self.options.needs_delegation();
         Ok(url)
     }

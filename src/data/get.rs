@@ -156,7 +156,7 @@ impl Get {
     /// Dropping the future ends the get.
     pub async fn bytes(self) -> Result<Bytes> {
         let url = self.url.clone();
-        if self.size().is_some_and(|size| size > MAX_COLLECTED_BYTES) {
+        if self.active.expected().is_some_and(|bytes| bytes > MAX_COLLECTED_BYTES) {
             return Err(Error::invalid("the file is too large to be collected in memory").with_url(&url));
         }
         let mut reader = self.into_reader();

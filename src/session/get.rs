@@ -232,6 +232,11 @@ impl ActiveGet {
         self.size
     }
 
+    /// Bytes that must arrive, where that is known before.
+    pub(crate) fn expected(&self) -> Option<u64> {
+        self.expected
+    }
+
     /// Where the range begins in the file.
     pub(crate) fn base_offset(&self) -> u64 {
         self.base_offset

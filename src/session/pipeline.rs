@@ -56,8 +56,8 @@ struct Asked {
     item: Item,
     size: Option<PendingReply>,
     transfer: PendingReply,
-    /// What the first reply was, once it is there; an accepted file has its run.
-    first: Option<Result<ReadRun, Reply>>,
+    /// What the first reply was, once it is there: an accepted file has its run, every other one its error.
+    first: Option<Result<ReadRun>>,
 }
 
 /// The file that is being read.
@@ -124,29 +124,20 @@ impl Pipeline {
         let index = asked.item.index;
         let first = match asked.first.take() {
             Some(first) => first,
-            None => self.first_reply(&mut asked.transfer).await?,
+            None => self.first_reply(&mut asked.transfer).await,
         };
         match first {
             Ok(run) => {
                 asked.transfer.within(None);
-                self.current = Some(Current {
-                    index,
-                    item: asked.item,
-                    run,
-                    transfer: asked.transfer,
-                    size: asked.size,
-                    expected: None,
-                    received: 0,
-                    shown: false,
-                    data_ended: false,
-                    last: None,
-                });
+                self.current = Some(Current::new(asked.item, run, asked.transfer, asked.size));
                 Ok(Some(Next::File(index)))
             }
-            Err(reply) => {
-                let error = Error::from_reply(reply, Phase::Command, "the server does not send the file");
-                Ok(Some(Next::Refused(index, error)))
+            Err(error) if is_lost(session, &error) => {
+                // It was not answered: the next session is asked for it again.
+                self.asked.push_front(asked);
+                Err(error)
             }
+            Err(error) => Ok(Some(Next::Refused(index, error))),
         }
     }
 
@@ -189,14 +180,19 @@ impl Pipeline {
         let ahead = AHEAD.min(session.control.window());
         let count = (ahead - self.asked.len().min(ahead)).min(self.waiting.len());
         let items: Vec<_> = self.waiting.drain(..count).collect();
-        let mut commands = Vec::with_capacity(2 * items.len());
-        for item in &items {
-            if sizes {
-                commands.push(Command::with("SIZE", &item.path)?);
+        let mut replies = Vec::with_capacity(2 * items.len());
+        // A name that this server cannot be told is refused with all commands that go along, so it goes alone.
+        for group in items.chunk_by(|one, next| one.path.is_ascii() && next.path.is_ascii()) {
+            let mut commands = Vec::with_capacity(2 * group.len());
+            for item in group {
+                if sizes {
+                    commands.push(Command::with("SIZE", &item.path)?);
+                }
+                commands.push(Command::with("RETR", &item.path)?);
             }
-            commands.push(Command::with("RETR", &item.path)?);
+            replies.extend(session.control.send_all(commands));
         }
-        let mut replies = session.control.send_all(commands).into_iter();
+        let mut replies = replies.into_iter();
         for item in items {
             let size = if sizes { replies.next() } else { None };
             let Some(transfer) = replies.next() else { break };
@@ -217,17 +213,17 @@ impl Pipeline {
                 Poll::Ready(Ok(reply)) if reply.is_preliminary() => {
                     asked.first = Some(Ok(ready.port.read(self.options.window_blocks)));
                 }
-                Poll::Ready(Ok(reply)) => asked.first = Some(Err(reply)),
-                // The connection is gone: whoever waits for this reply next is told by the control channel.
-                Poll::Ready(Err(_)) | Poll::Pending => return,
+                Poll::Ready(Ok(reply)) => asked.first = Some(Err(refusal(reply))),
+                Poll::Ready(Err(error)) => asked.first = Some(Err(error)),
+                Poll::Pending => return,
             }
         }
     }
 
-    async fn first_reply(&self, transfer: &mut PendingReply) -> Result<Result<ReadRun, Reply>> {
+    async fn first_reply(&self, transfer: &mut PendingReply) -> Result<ReadRun> {
         let reply = transfer.next().await?;
         if !reply.is_preliminary() {
-            return Ok(Err(reply));
+            return Err(refusal(reply));
         }
         let Some(ready) = &self.ready else {
             return Err(Error::new(
@@ -236,51 +232,56 @@ impl Pipeline {
                 "a file was accepted without data channels",
             ));
         };
-        Ok(Ok(ready.port.read(self.options.window_blocks)))
+        Ok(ready.port.read(self.options.window_blocks))
     }
 
     /// The set failed under the current file: closes it, hears all replies out, and asks again for what is left.
+    ///
+    /// An error is the current file's; what was asked for behind it is not forgotten.
     async fn recover(&mut self, session: &mut Session, error: Error) -> Result<()> {
         let Some(current) = self.current.take() else { return Err(error) };
-        let mut again = Vec::new();
-        let shown = current.shown;
-        if !shown {
-            again.push(current.item.clone());
+        let Current { item, run, mut transfer, shown, .. } = current;
+        // Refused files are asked for again as well: the reason may have been the broken set.
+        let mut asked = std::mem::take(&mut self.asked);
+        for asked in asked.iter().rev() {
+            self.waiting.push_front(asked.item.clone());
         }
-        // Dropping the runs and the port closes the connections; the server then ends what it had accepted.
-        let transfers: Vec<_> = std::iter::once((None, current.transfer, None))
-            .chain(self.asked.drain(..).map(|asked| (Some(asked.item), asked.transfer, asked.first)))
-            .collect();
+        // Without runs and port the connections are closed; the server then ends what it had accepted.
+        drop(run);
         self.ready = None;
-        for (item, mut transfer, first) in transfers {
-            let refused = match first {
-                Some(Err(reply)) => Some(reply),
-                Some(Ok(_)) => None,
-                None if item.is_some() => match transfer.next().await? {
-                    reply if reply.is_preliminary() => None,
-                    reply => Some(reply),
-                },
-                None => None,
+        transfer.within(self.limits.reply);
+        transfer.last().await?;
+        for asked in &mut asked {
+            let first = match asked.first.take() {
+                Some(first) => first.map(drop),
+                None => asked.transfer.next().await.and_then(|reply| match reply.is_preliminary() {
+                    true => Ok(()),
+                    false => Err(refusal(reply)),
+                }),
             };
-            if refused.is_none() {
-                transfer.within(self.limits.reply);
-                transfer.last().await?;
+            match first {
+                Ok(()) => {
+                    asked.transfer.within(self.limits.reply);
+                    asked.transfer.last().await?;
+                }
+                Err(error) if is_lost(session, &error) => return Err(error),
+                Err(_) => {}
             }
-            // Refused files are asked for again as well: the reason may have been the broken set.
-            again.extend(item);
         }
-        for item in again.into_iter().rev() {
-            self.waiting.push_front(item);
-        }
-        if self.restarts == 0 {
+        tracing::debug!(%error, left = self.waiting.len(), "the data channels of a pipeline broke");
+        // Blocks that the caller has seen cannot come a second time.
+        if shown || self.restarts == 0 {
             return Err(error);
         }
         self.restarts -= 1;
-        tracing::debug!(%error, left = self.waiting.len(), "the data channels of a pipeline broke; asking again");
-        if shown {
+        let index = item.index;
+        self.waiting.push_front(item);
+        if let Err(error) = self.refill(session).await {
+            if self.waiting.front().is_some_and(|item| item.index == index) {
+                self.waiting.pop_front();
+            }
             return Err(error);
         }
-        self.refill(session).await?;
         match self.next_current().await? {
             Some(()) => Ok(()),
             None => Err(error),
@@ -290,25 +291,10 @@ impl Pipeline {
     /// Makes the first asked file the current one again.
     async fn next_current(&mut self) -> Result<Option<()>> {
         let Some(mut asked) = self.asked.pop_front() else { return Ok(None) };
-        match self.first_reply(&mut asked.transfer).await? {
-            Ok(run) => {
-                asked.transfer.within(None);
-                self.current = Some(Current {
-                    index: asked.item.index,
-                    item: asked.item,
-                    run,
-                    transfer: asked.transfer,
-                    size: asked.size,
-                    expected: None,
-                    received: 0,
-                    shown: false,
-                    data_ended: false,
-                    last: None,
-                });
-                Ok(Some(()))
-            }
-            Err(reply) => Err(Error::from_reply(reply, Phase::Command, "the server does not send the file")),
-        }
+        let run = self.first_reply(&mut asked.transfer).await?;
+        asked.transfer.within(None);
+        self.current = Some(Current::new(asked.item, run, asked.transfer, asked.size));
+        Ok(Some(()))
     }
 
     /// The set, when everything asked for has been read to its end.
@@ -352,6 +338,21 @@ impl From<Error> for Stop {
 }
 
 impl Current {
+    fn new(item: Item, run: ReadRun, transfer: PendingReply, size: Option<PendingReply>) -> Self {
+        Self {
+            index: item.index,
+            item,
+            run,
+            transfer,
+            size,
+            expected: None,
+            received: 0,
+            shown: false,
+            data_ended: false,
+            last: None,
+        }
+    }
+
     async fn step(&mut self, limits: Limits) -> Result<Option<(u64, Bytes)>, Stop> {
         while !self.data_ended {
             let arrival = match self.run.try_next() {
@@ -417,6 +418,15 @@ impl Current {
             }
         }
     }
+}
+
+fn refusal(reply: Reply) -> Error {
+    Error::from_reply(reply, Phase::Command, "the server does not send the file")
+}
+
+/// Whether an error is the connection's, and not the answer to one command.
+fn is_lost(session: &Session, error: &Error) -> bool {
+    !session.control.is_open() && error.reply().is_none_or(|reply| reply.code() == 421)
 }
 
 fn broken(failure: Failure) -> Error {

@@ -9,7 +9,9 @@ use gridftp_lab::{RefusedPort, Server, random_bytes, sha256};
 use rustix::process::Signal;
 
 use crate::fake::{Data, Fake};
-use crate::support::{anonymous, builder, eventually, short, signal_all, signal_sessions, trusting, with_proxy};
+use crate::support::{
+    anonymous, builder, eventually, short, signal_all, signal_sessions, trusting, with_proxy,
+};
 
 /// The same failure from an operation of every sort.
 async fn every_way(client: &Client, url: &str, check: impl Fn(Error)) {

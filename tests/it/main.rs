@@ -12,4 +12,5 @@ mod metadata;
 mod names;
 mod pipeline;
 mod ranges;
+mod reading;
 mod support;

@@ -33,7 +33,9 @@ fn names_of_any_bytes_are_carried_over_gsi() {
         use std::os::unix::ffi::OsStrExt as _;
         let server = Server::gsi(&pki).start();
         let client = with_proxy(&pki);
-        for name in ["Gr\u{f6}\u{df}e \u{6570}\u{636e}".as_bytes(), b"not utf-8 \xff\xfe\x80", b"a b;c=d, %41 #?"] {
+        for name in
+            ["Gr\u{f6}\u{df}e \u{6570}\u{636e}".as_bytes(), b"not utf-8 \xff\xfe\x80", b"a b;c=d, %41 #?"]
+        {
             let path = server.dir().join(std::ffi::OsStr::from_bytes(name));
             let url = server.url(&path);
             let mut put = client.put(&url).await.unwrap();

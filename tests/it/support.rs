@@ -1,11 +1,15 @@
 //! What the tests have in common.
 
+use std::fs::File;
+use std::io::{BufWriter, Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use gridftp::options::{Timeouts, TransferMode};
 use gridftp::{Client, ClientBuilder, Credential};
-use gridftp_lab::{Pki, Server};
+use gridftp_lab::{Pki, Server, random_bytes};
 use rustix::process::{Pid, Signal};
 
 /// Every way a file can go: stream mode, and extended block mode with one and several connections.
@@ -93,4 +97,104 @@ fn signal_each(processes: impl IntoIterator<Item = u32>, signal: Signal) -> usiz
         let _ = rustix::process::kill_process(pid, signal);
     };
     processes.into_iter().map(signal_one).count()
+}
+
+const ALONE: &str = "GRIDFTP_TEST_ALONE";
+
+/// Runs `body` in a process of its own, whose memory and descriptors are nobody else's.
+pub(crate) fn alone<F: Future<Output = ()>>(test: &str, body: impl FnOnce() -> F) {
+    if let Some(mark) = std::env::var_os(ALONE) {
+        std::fs::write(mark, "").unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(body());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("ran");
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads", "1"])
+        .env(ALONE, &mark)
+        .status()
+        .unwrap();
+    assert!(status.success(), "{test} failed in its own process: {status}");
+    assert!(mark.exists(), "{test} did not run: is its name right?");
+}
+
+/// A figure of this process from the kernel, in KiB: `VmRSS` is the memory in use, `VmHWM` the most that ever was.
+pub(crate) fn memory_kib(figure: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':')).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+const PAGE: usize = 4096;
+
+/// Writes a file in which no page is like another, much quicker than a random one.
+pub(crate) fn write_pages(path: &Path, size: u64) {
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path).unwrap());
+    let mut page = random_bytes(size, PAGE);
+    let mut written = 0;
+    while written < size {
+        page[..8].copy_from_slice(&written.to_le_bytes());
+        let length = usize::try_from(size - written).unwrap_or(PAGE).min(PAGE);
+        file.write_all(&page[..length]).unwrap();
+        written += length as u64;
+    }
+    file.into_inner().unwrap();
+}
+
+/// A file to compare with, piece by piece.
+pub(crate) struct Original {
+    file: File,
+    size: u64,
+    seen: u64,
+    piece: Vec<u8>,
+}
+
+impl Original {
+    pub(crate) fn open(path: &Path) -> Self {
+        let file = File::open(path).unwrap();
+        let size = file.metadata().unwrap().len();
+        Self { file, size, seen: 0, piece: Vec::new() }
+    }
+
+    /// How many bytes were compared so far.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// The next bytes must be these.
+    #[track_caller]
+    pub(crate) fn follows(&mut self, data: &[u8]) {
+        self.has(self.seen, data);
+    }
+
+    /// The bytes there must be these; counts them.
+    #[track_caller]
+    pub(crate) fn has(&mut self, offset: u64, data: &[u8]) {
+        self.piece.resize(data.len(), 0);
+        self.file.read_exact_at(&mut self.piece, offset).unwrap();
+        assert!(self.piece == data, "{} bytes at {offset} are not those of the file", data.len());
+        self.seen += data.len() as u64;
+    }
+
+    /// As many bytes as the file has must have been seen.
+    #[track_caller]
+    pub(crate) fn is_over(self) {
+        assert_eq!(self.seen, self.size);
+    }
+
+    /// The other file must be the same.
+    #[track_caller]
+    pub(crate) fn equals(mut self, other: &Path) {
+        let mut other = File::open(other).unwrap();
+        let mut data = vec![0; 1 << 20];
+        loop {
+            match other.read(&mut data).unwrap() {
+                0 => return self.is_over(),
+                count => self.follows(&data[..count]),
+            }
+        }
+    }
 }
