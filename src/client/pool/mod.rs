@@ -193,7 +193,14 @@ impl Attempt {
         let limit = common.config.timeouts.connect_limit();
         let login = timeout(limit, common.credentials.login(&common.config, key, sequential)).await;
         let login = login.unwrap_or_else(|_| Err(unread(limit)))?;
-        login.open(&common.counters).await
+        match login.open(&common.counters).await {
+            // Once more: everybody who waits would get this answer, and connections do break.
+            Err(error) if error.kind() == ErrorKind::ConnectionLost => {
+                tracing::debug!(endpoint = %key.who.endpoint, "the login is tried once more: {error}");
+                login.open(&common.counters).await
+            }
+            result => result,
+        }
     }
 }
 
