@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use super::convert::Memory;
+
 /// Idle memory the pool keeps for reuse, per pool.
 const KEEP_BYTES: usize = 32 << 20;
 
@@ -18,14 +20,14 @@ pub(crate) struct Pool(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     size: usize,
-    free: Mutex<Vec<Box<[u8]>>>,
+    free: Mutex<Vec<Memory>>,
     counters: Arc<super::Counters>,
 }
 
 /// A block of pool memory; goes back when dropped.
 #[derive(Debug)]
 pub(crate) struct Buffer {
-    memory: Box<[u8]>,
+    memory: Memory,
     filled: usize,
     pool: Arc<Shared>,
 }
@@ -37,7 +39,7 @@ impl Pool {
 
     pub(super) fn take(&self) -> Buffer {
         let reused = self.0.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let memory = reused.unwrap_or_else(|| vec![0; self.0.size].into_boxed_slice());
+        let memory = reused.unwrap_or_else(|| Memory::new(self.0.size));
         self.0.counters.buffers_out.add(1);
         Buffer { memory, filled: 0, pool: Arc::clone(&self.0) }
     }
@@ -64,14 +66,14 @@ impl Buffer {
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.memory[..self.filled]
+        &self.memory.as_slice()[..self.filled]
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
         self.pool.counters.buffers_out.sub(1);
-        let memory = std::mem::take(&mut self.memory);
+        let memory = std::mem::replace(&mut self.memory, Memory::none());
         let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
         if (free.len() + 1) * self.pool.size <= KEEP_BYTES {
             free.push(memory);

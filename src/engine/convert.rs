@@ -24,6 +24,49 @@ pub(super) unsafe fn free_handle(raw: NonNull<sys::globus_ftp_control_handle_t>)
     drop(unsafe { Box::from_raw(raw.cast::<MaybeUninit<sys::globus_ftp_control_handle_t>>().as_ptr()) });
 }
 
+/// A block of memory that C may write to while this value is moved about: kept by its address, since moving a `Box` tells the
+/// compiler that nobody else uses its contents.
+#[derive(Debug)]
+pub(super) struct Memory(NonNull<[u8]>);
+
+// SAFETY: a `Memory` is the one owner of plain bytes, as a `Box<[u8]>` is; C writes to them on the engine thread only, and
+// hands them back through a channel or a lock before another thread looks.
+unsafe impl Send for Memory {}
+// SAFETY: shared access only reads, and nobody writes once a block has been handed to a consumer.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    pub(super) fn new(size: usize) -> Self {
+        Self(NonNull::from(Box::leak(vec![0_u8; size].into_boxed_slice())))
+    }
+
+    /// Memory of no bytes, which costs nothing.
+    pub(super) fn none() -> Self {
+        Self::new(0)
+    }
+
+    pub(super) fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.0.as_ptr().cast()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        // SAFETY: initialised when it was allocated, alive as long as `self`; a block is looked at only when C has handed it
+        // back, and nothing writes to it then.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: made by `Box::leak` in `new`, freed once.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
 /// A C result as a Rust one; a failure's error object is fetched, converted and freed at once.
 pub(super) fn check(result: sys::globus_result_t) -> Result<(), Failure> {
     if result == 0 { Ok(()) } else { Err(take_failure(result)) }

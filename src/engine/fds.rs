@@ -3,7 +3,7 @@
 //! The engine asks before each start whether the numbers it will get are low enough; control connections are moved
 //! above the border to leave the low numbers to Globus.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -28,11 +28,46 @@ pub(crate) fn raise_limit() {
 }
 
 /// Whether `count` more descriptors would get numbers that `select()` can take. `probe` is any open descriptor.
+///
+/// Free numbers need not be in a row, so as many as are wanted are taken, and given back. What other threads open between
+/// this look and C's use is covered by a margin only: a program that opens many files at a time and holds nearly a
+/// thousand needs the feature `large-fd` of `globus-sys`.
 pub(super) fn room_for(probe: impl AsFd, count: usize) -> bool {
-    let Ok(lowest) = rustix::io::fcntl_dupfd_cloexec(probe, 0) else { return false };
-    let number = std::os::fd::AsRawFd::as_raw_fd(&lowest);
-    let count = i32::try_from(count).unwrap_or(SELECT_LIMIT);
-    number.saturating_add(count) < SELECT_LIMIT - MARGIN
+    let mut held = Vec::new();
+    for _ in 0..count.max(1) {
+        match rustix::io::fcntl_dupfd_cloexec(&probe, 0) {
+            Ok(next) if next.as_raw_fd() < SELECT_LIMIT - MARGIN => held.push(next),
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Keeps the soft limit of open files from being larger than what Globus can make tables for, until it is dropped.
+///
+/// XIO sizes its descriptor sets by the limit at activation and copies them whole at each wait: with the limits of a
+/// million and more that containers have, every event would cost hundreds of kilobytes of copying.
+#[derive(Debug)]
+pub(super) struct ModestLimit(Option<Rlimit>);
+
+impl ModestLimit {
+    pub(super) fn set() -> Self {
+        let limit = getrlimit(Resource::Nofile);
+        if limit.current.is_some_and(|current| current <= WANTED) {
+            return Self(None);
+        }
+        let modest = Rlimit { current: Some(WANTED), maximum: limit.maximum };
+        Self(setrlimit(Resource::Nofile, modest).is_ok().then_some(limit))
+    }
+}
+
+impl Drop for ModestLimit {
+    fn drop(&mut self) {
+        if let Some(limit) = self.0.take() {
+            // What was allowed a moment ago is allowed again.
+            let _ = setrlimit(Resource::Nofile, limit);
+        }
+    }
 }
 
 /// Moves a descriptor that Globus never sees above the border, when the limit of the process allows it.

@@ -43,7 +43,15 @@ struct Context {
     /// Kept for as long as the context may look at it.
     credential: CredentialHandle,
     delegate: bool,
-    complete: bool,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Handshake,
+    Complete,
+    /// A call failed: the library's state is not to be trusted any more.
+    Dead,
 }
 
 fn buffer_of(bytes: &[u8]) -> sys::gss_buffer_desc {
@@ -171,7 +179,7 @@ impl Contexts {
     ) -> Result<GssContext, Failure> {
         let target = import_name(target)?;
         let id = engine.next_id();
-        let context = Context { raw: ptr::null_mut(), target, credential, delegate, complete: false };
+        let context = Context { raw: ptr::null_mut(), target, credential, delegate, stage: Stage::Handshake };
         self.held.insert(id, context);
         self.counters.contexts.add(1);
         Ok(GssContext::new(engine.clone(), id))
@@ -179,7 +187,7 @@ impl Contexts {
 
     pub(super) fn step(&mut self, credentials: &Credentials, id: Id, token: &[u8]) -> Result<Step, Failure> {
         let context = self.held.get_mut(&id).ok_or_else(Failure::gone)?;
-        if context.complete {
+        if context.stage != Stage::Handshake {
             return Err(Failure::new(
                 FailureKind::Violation,
                 "the server went on with a handshake that was over",
@@ -212,9 +220,11 @@ impl Contexts {
                 ptr::null_mut(),
             )
         };
-        // SAFETY: filled by the call above, or empty.
+        // SAFETY: filled by the call above, or empty: this call also hands out a token (an alert) when it fails, and never frees
+        // what it leaves there.
         let token = unsafe { take_gss_buffer(&mut output) };
         if is_error(major) {
+            context.stage = Stage::Dead;
             return Err(failure(major, minor));
         }
         let complete = major & sys::GSS_S_CONTINUE_NEEDED == 0;
@@ -226,77 +236,89 @@ impl Contexts {
                     "the handshake gave no mutual authentication or no confidentiality",
                 ));
             }
-            context.complete = true;
+            context.stage = Stage::Complete;
         }
         Ok(Step { token, complete })
     }
 
-    fn established(&self, id: Id) -> Result<sys::gss_ctx_id_t, Failure> {
-        let context = self.held.get(&id).ok_or_else(Failure::gone)?;
-        if context.complete {
-            Ok(context.raw)
-        } else {
-            Err(Failure::new(FailureKind::Violation, "the security context is not established"))
+    /// The context for one message; a failure with it ends the context, since its stream of records is out of step then.
+    fn on_message(
+        &mut self,
+        id: Id,
+        call: impl FnOnce(sys::gss_ctx_id_t, &mut sys::OM_uint32, &mut sys::gss_buffer_desc) -> sys::OM_uint32,
+    ) -> Result<Bytes, Failure> {
+        let context = self.held.get_mut(&id).ok_or_else(Failure::gone)?;
+        match context.stage {
+            Stage::Complete => {}
+            Stage::Handshake => {
+                return Err(Failure::new(FailureKind::Violation, "the security context is not established"));
+            }
+            Stage::Dead => {
+                return Err(Failure::new(
+                    FailureKind::Violation,
+                    "the security context was ended by an earlier failure",
+                ));
+            }
         }
+        let mut output = empty_buffer();
+        let mut minor = 0;
+        let major = call(context.raw, &mut minor, &mut output);
+        if is_error(major) {
+            // The output is not looked at: `gss_unwrap` frees it on some of its failures and leaves the address in place.
+            context.stage = Stage::Dead;
+            return Err(failure(major, minor));
+        }
+        // SAFETY: the call succeeded, so the buffer is empty or filled, and ours to release.
+        Ok(unsafe { take_gss_buffer(&mut output) })
     }
 
     pub(super) fn wrap(&mut self, id: Id, messages: &[Bytes]) -> Result<Vec<Bytes>, Failure> {
-        let raw = self.established(id)?;
-        messages
-            .iter()
-            .map(|message| {
-                let mut input = buffer_of(message);
-                let mut output = empty_buffer();
-                let (mut minor, mut confidential) = (0, 0);
-                // SAFETY: an established context of this table; `input` describes `message` for the length of the call.
-                let major = unsafe {
+        let mut wrap = |message: &Bytes| {
+            let mut input = buffer_of(message);
+            let mut confidential = 0;
+            let token = self.on_message(id, |raw, minor, output| {
+                // SAFETY: an established context of this table; `input` describes `message` for the length of the call, the
+                // other addresses are locals.
+                unsafe {
                     sys::gss_wrap(
-                        &raw mut minor,
+                        minor,
                         raw,
                         1,
                         sys::GSS_C_QOP_DEFAULT,
                         &raw mut input,
                         &raw mut confidential,
-                        &raw mut output,
+                        output,
                     )
-                };
-                // SAFETY: filled by the call above, or empty.
-                let token = unsafe { take_gss_buffer(&mut output) };
-                if is_error(major) {
-                    return Err(failure(major, minor));
                 }
-                if confidential == 0 {
-                    return Err(Failure::new(FailureKind::Violation, "a command could not be kept secret"));
-                }
-                Ok(token)
-            })
-            .collect()
+            })?;
+            if confidential == 0 {
+                return Err(Failure::new(FailureKind::Violation, "a command could not be kept secret"));
+            }
+            Ok(token)
+        };
+        messages.iter().map(&mut wrap).collect()
     }
 
     pub(super) fn unwrap(&mut self, id: Id, tokens: &[Bytes]) -> Result<Vec<Bytes>, Failure> {
-        let raw = self.established(id)?;
-        tokens
-            .iter()
-            .map(|token| {
-                let mut input = buffer_of(token);
-                let mut output = empty_buffer();
-                let (mut minor, mut confidential, mut quality) = (0, 0, 0);
-                // SAFETY: an established context of this table; `input` describes `token` for the length of the call.
-                let major = unsafe {
+        let mut unwrap = |token: &Bytes| {
+            let mut input = buffer_of(token);
+            let (mut confidential, mut quality) = (0, 0);
+            self.on_message(id, |raw, minor, output| {
+                // SAFETY: an established context of this table; `input` describes `token` for the length of the call, the other
+                // addresses are locals.
+                unsafe {
                     sys::gss_unwrap(
-                        &raw mut minor,
+                        minor,
                         raw,
                         &raw mut input,
-                        &raw mut output,
+                        output,
                         &raw mut confidential,
                         &raw mut quality,
                     )
-                };
-                // SAFETY: filled by the call above, or empty.
-                let message = unsafe { take_gss_buffer(&mut output) };
-                if is_error(major) { Err(failure(major, minor)) } else { Ok(message) }
+                }
             })
-            .collect()
+        };
+        tokens.iter().map(&mut unwrap).collect()
     }
 
     pub(super) fn close(&mut self, id: Id) {

@@ -71,14 +71,7 @@ impl Handle {
             ))?;
         }
         if settings.extended_block {
-            let mut parallelism = sys::globus_ftp_control_parallelism_t {
-                fixed: sys::globus_ftp_parallelism_fixed_t {
-                    mode: sys::globus_ftp_control_parallelism_mode_t::GLOBUS_FTP_CONTROL_PARALLELISM_FIXED,
-                    size: settings.parallelism.max(1).into(),
-                },
-            };
-            // SAFETY: as above.
-            convert::check(unsafe { sys::globus_ftp_control_local_parallelism(raw, &raw mut parallelism) })?;
+            self.set_parallelism(settings.parallelism)?;
         }
         if let Some(bytes) = settings.tcp_buffer_bytes {
             let mut buffer = sys::globus_ftp_control_tcpbuffer_t {
@@ -253,7 +246,7 @@ impl Handle {
 
     /// The addresses of the peers that are connected now, at most `most`.
     pub(super) fn remote_hosts(&self, most: usize) -> Result<Vec<IpAddr>, Failure> {
-        let mut addresses = vec![NO_ADDRESS; most.max(1)];
+        let mut addresses = vec![NO_ADDRESS; most.clamp(1, MOST_HOSTS)];
         let mut count = c_int::try_from(addresses.len()).unwrap_or(c_int::MAX);
         // SAFETY: an initialised handle; room for `count` addresses.
         convert::check(unsafe {
@@ -267,13 +260,27 @@ impl Handle {
         Ok(addresses[..count].iter().filter_map(address_of).collect())
     }
 
-    /// How many connections of the first stripe are registered now.
-    pub(super) fn channels(&self) -> usize {
-        let mut count = 0;
-        // SAFETY: an initialised handle; the out-parameter is a local.
-        let result =
-            unsafe { sys::globus_ftp_control_data_query_channels(self.raw.as_ptr(), &raw mut count, 0) };
-        if check_quietly(result) { usize::try_from(count).unwrap_or(0) } else { 0 }
+    /// Whether the data set is gone or on its way down, so that what its callbacks still say about data means nothing.
+    ///
+    /// Both are looked at: a late event can write another state over CLOSING, but the set's address stays cleared.
+    pub(super) fn is_dying(&self) -> bool {
+        // SAFETY: the handle is alive, and only this thread writes the field; it is compared, not followed.
+        let gone = unsafe { (*self.raw.as_ptr()).dc_handle.transfer_handle.is_null() };
+        gone || self.is_idle() || self.is_closing()
+    }
+
+    /// Sets how many connections a put makes, from its next write on.
+    pub(super) fn set_parallelism(&self, connections: u16) -> Result<(), Failure> {
+        let mut parallelism = sys::globus_ftp_control_parallelism_t {
+            fixed: sys::globus_ftp_parallelism_fixed_t {
+                mode: sys::globus_ftp_control_parallelism_mode_t::GLOBUS_FTP_CONTROL_PARALLELISM_FIXED,
+                size: connections.max(1).into(),
+            },
+        };
+        // SAFETY: an initialised handle; the value is copied during the call.
+        convert::check(unsafe {
+            sys::globus_ftp_control_local_parallelism(self.raw.as_ptr(), &raw mut parallelism)
+        })
     }
 
     /// Destroys the handle and frees it.
@@ -289,10 +296,8 @@ impl Handle {
     }
 }
 
-/// Success or not, where the reason does not matter; the error object is freed.
-fn check_quietly(result: sys::globus_result_t) -> bool {
-    convert::check(result).is_ok()
-}
+/// Connections whose addresses are asked for at most.
+const MOST_HOSTS: usize = 4096;
 
 const NO_ADDRESS: sys::globus_ftp_control_host_port_t =
     sys::globus_ftp_control_host_port_t { host: [0; 16], port: 0, hostlen: 4 };

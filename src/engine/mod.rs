@@ -35,6 +35,7 @@ mod fds;
 mod gss;
 mod handle;
 mod port;
+mod port_state;
 mod ports;
 mod queue;
 mod run;

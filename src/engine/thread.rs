@@ -26,6 +26,9 @@ use crate::error::{Error, ErrorKind, Phase, Side};
 /// Bytes of a block that C reads into: the server's own block size, so that one block of extended block mode fills it.
 pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 
+/// Descriptors that activation takes, with some to spare.
+const ENGINE_DESCRIPTORS: usize = 16;
+
 /// The way to the engine thread; cheap to clone. The thread runs until [`shutdown`] or the end of the process.
 #[derive(Debug, Clone)]
 pub(crate) struct Engine(Arc<Shared>);
@@ -54,13 +57,19 @@ impl Engine {
     /// The engine, started by the first call. Never blocks: commands wait in the queue while Globus is being activated.
     pub(crate) fn handle() -> Result<Self, Error> {
         let mut lifecycle = LIFECYCLE.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = lifecycle.get_or_insert_with(|| match Self::start() {
-            Ok(engine) => Lifecycle::Active(engine),
-            Err(failure) => Lifecycle::Over(failure),
-        });
-        match state {
-            Lifecycle::Active(engine) => Ok(engine.clone()),
-            Lifecycle::Over(failure) => {
+        if lifecycle.is_none() {
+            // A lack of descriptors or threads may pass, so a failed start is tried again by the next caller.
+            let engine = Self::start().map_err(|failure| {
+                failure.into_data_error(Phase::DataSetup, "the Globus engine could not be started")
+            })?;
+            *lifecycle = Some(Lifecycle::Active(engine));
+        }
+        match &*lifecycle {
+            Some(Lifecycle::Active(engine)) => Ok(engine.clone()),
+            None => {
+                Err(Error::new(ErrorKind::Internal, Phase::DataSetup, "the Globus engine is not running"))
+            }
+            Some(Lifecycle::Over(failure)) => {
                 Err(Error::new(ErrorKind::Internal, Phase::DataSetup, "the Globus engine is not running")
                     .with_side(Side::Local)
                     .with_source(failure.clone()))
@@ -102,6 +111,13 @@ impl Engine {
         };
         let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(system)?;
         let probe = rustix::io::fcntl_dupfd_cloexec(&read_end, 0).map_err(system)?;
+        // Globus opens a pipe of its own while it is activated.
+        if !fds::room_for(&probe, ENGINE_DESCRIPTORS) {
+            return Err(Failure::new(
+                FailureKind::NoDescriptor,
+                "no descriptor below 1024 is left for the Globus engine; close files first",
+            ));
+        }
         let counters = Self::counters();
         let engine = Self(Arc::new(Shared {
             queue: Queue::new(write_end, Arc::clone(&counters)),
@@ -170,6 +186,7 @@ fn run(engine: Engine, read_end: OwnedFd, probe: OwnedFd) {
 
 /// Sets Globus up on this thread.
 fn activate(read_end: OwnedFd) -> Result<Wake, Failure> {
+    let _limit = fds::ModestLimit::set();
     // SAFETY: this thread is the only one of the process that calls Globus. The model is a constant that exists (K10), set
     // before the first activation. The module descriptors are statics of the libraries.
     unsafe {
@@ -255,7 +272,12 @@ impl State {
     fn handle(&mut self, command: Command) {
         // An answer that nobody waits for is dropped, and what it owns posts its own release.
         match command {
-            Command::Open { port, settings } => self.ports.open(port, settings, &self.credentials),
+            Command::Open { port, settings } => {
+                self.ports.open(port, settings, &self.credentials);
+                if self.ending.is_some() {
+                    self.ports.close(port);
+                }
+            }
             Command::Listen { port, on, answer } => drop(answer.send(self.ports.listen(port, on))),
             Command::Peers { port, addresses } => self.ports.peers(port, &addresses),
             Command::Connect { port, direction } => self.ports.connect(port, direction),

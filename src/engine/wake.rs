@@ -7,7 +7,7 @@ use std::ptr;
 
 use globus_sys as sys;
 
-use super::convert::check;
+use super::convert::{Memory, check};
 use super::failure::Failure;
 
 /// The read end of the wake pipe, as an XIO handle. Never closed: it lives as long as the thread.
@@ -16,8 +16,8 @@ pub(super) struct Wake {
     handle: sys::globus_xio_handle_t,
     /// Used by the handle, which does not own it.
     _pipe: OwnedFd,
-    /// Where the bytes of the pipe go; boxed, because C writes to it while a read is registered.
-    sink: Box<[u8; 64]>,
+    /// Where the bytes of the pipe go: C writes to it while a read is registered.
+    sink: Memory,
 }
 
 impl Wake {
@@ -38,12 +38,12 @@ impl Wake {
             check(sys::globus_xio_handle_create(&raw mut handle, stack))?;
             check(sys::globus_xio_open(handle, ptr::null(), attr))?;
         }
-        Ok(Self { handle, _pipe: pipe, sink: Box::new([0; 64]) })
+        Ok(Self { handle, _pipe: pipe, sink: Memory::new(64) })
     }
 
     /// Registers the read that the next byte ends. Called when none is registered.
     pub(super) fn arm(&mut self) -> Result<(), Failure> {
-        // SAFETY: an open handle; `sink` lives in a box that this struct keeps, and this struct lives as long as the thread
+        // SAFETY: an open handle; `sink` stays at its address for as long as this struct lives, and this struct lives as long as the thread
         // that runs callbacks; nothing else touches it.
         check(unsafe {
             sys::globus_xio_register_read(

@@ -20,6 +20,6 @@ pub(crate) mod put;
 pub(crate) mod testing;
 pub(crate) mod watch;
 
-pub(crate) use control::{Control, PendingReply};
+pub(crate) use control::PendingReply;
 pub(crate) use counters::Counters;
-pub(crate) use login::{Login, Session, SessionSecurity};
+pub(crate) use login::Session;
