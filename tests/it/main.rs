@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod bytes_identity;
+mod concurrency;
 mod drops;
 mod errors;
 mod failures;
@@ -13,4 +14,5 @@ mod names;
 mod pipeline;
 mod ranges;
 mod reading;
+mod sizes;
 mod support;
