@@ -14,7 +14,9 @@ fn main() {
         println!("cargo::rustc-check-cfg=cfg(globus_{library}_at_least, values({values}))");
 
         // Not set when the documentation is built without the libraries (`DOCS_RS`): no cfg then.
-        let Ok(found) = std::env::var(format!("DEP_GLOBUS_VERSION_{}", library.to_uppercase())) else { continue };
+        let Ok(found) = std::env::var(format!("DEP_GLOBUS_VERSION_{}", library.to_uppercase())) else {
+            continue;
+        };
         for version in versions.iter().filter(|version| parts(&found) >= parts(version)) {
             println!("cargo::rustc-cfg=globus_{library}_at_least={version:?}");
         }

@@ -9,7 +9,9 @@ use gridftp::Client;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let (Some(base), Some(Ok(count))) = (arguments.next(), arguments.next().map(|count| count.parse::<usize>())) else {
+    let (Some(base), Some(Ok(count))) =
+        (arguments.next(), arguments.next().map(|count| count.parse::<usize>()))
+    else {
         eprintln!("usage: bench_small URL_BASE COUNT");
         return ExitCode::from(2);
     };

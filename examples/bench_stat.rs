@@ -16,7 +16,8 @@ fn main() -> ExitCode {
     };
     let count = arguments.next().and_then(|count| count.parse().ok()).unwrap_or(10_000);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map_err(anyhow::Error::from).and_then(|runtime| Ok(runtime.block_on(measure(&url, count))?)) {
+    match runtime.map_err(anyhow::Error::from).and_then(|runtime| Ok(runtime.block_on(measure(&url, count))?))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench_stat: {error}");
@@ -42,7 +43,10 @@ async fn measure(url: &str, count: usize) -> gridftp::Result<()> {
         }
         report("MLST, one at a time", begin.elapsed(), 2000);
         let begin = Instant::now();
-        stream::iter((0..count).map(|_| client.stat(&url))).buffer_unordered(64).try_for_each(|_| async { Ok(()) }).await?;
+        stream::iter((0..count).map(|_| client.stat(&url)))
+            .buffer_unordered(64)
+            .try_for_each(|_| async { Ok(()) })
+            .await?;
         report("MLST, 64 at a time", begin.elapsed(), count);
     }
 
@@ -59,7 +63,10 @@ async fn measure(url: &str, count: usize) -> gridftp::Result<()> {
         }
     }
     report(&format!("MLST, {count} at once"), begin.elapsed(), count);
-    eprintln!("{done} of {count} ended well; at most {descriptors} descriptors; memory {before} KiB before, at most {} KiB", memory_kib("VmHWM:"));
+    eprintln!(
+        "{done} of {count} ended well; at most {descriptors} descriptors; memory {before} KiB before, at most {} KiB",
+        memory_kib("VmHWM:")
+    );
     Ok(())
 }
 
