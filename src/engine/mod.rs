@@ -1,8 +1,9 @@
 //! The Globus thread: data channels and GSS contexts, and nothing else.
 //!
 //! One process-wide thread, "globus", makes every call into the Globus Toolkit: activation, data channels
-//! (`globus_ftp_control`'s data half), GSSAPI, error printing. It knows no FTP verb, does no DNS, reads no file and runs no
-//! user code. All `unsafe` of this crate is in this folder.
+//! (`globus_ftp_control`'s data half), GSSAPI, error printing. All `unsafe` of this crate is in this folder.
+//!
+//! Never here: FTP verbs and replies, DNS, files, user code.
 //!
 //! # What holds
 //!

@@ -1,7 +1,8 @@
 //! Values that operations take and give: entries of folders, ranges of bytes, features of servers.
 //!
-//! They are plain data with checked contents. How they look on the wire is said in `protocol`; nothing here sends,
-//! receives or decides.
+//! They are plain data with checked contents. How they look on the wire is said in `protocol`.
+//!
+//! Never here: anything that sends, receives or decides.
 
 mod entry;
 mod features;

@@ -2,6 +2,8 @@
 //!
 //! Every [`Url`] is well formed: whatever is in it can be put on the wire as it is. Percent escapes are decoded when it is
 //! parsed and written again, in one canonical way, when it is shown.
+//!
+//! Never here: looking a host up, or any other question to the outside.
 
 use std::borrow::Cow;
 use std::fmt;
