@@ -169,6 +169,11 @@ impl Login {
         if error.phase() == Phase::Login || error.phase() == Phase::Credential {
             return error;
         }
+        if let Some(reply) = error.reply() {
+            // 421: the connection knows only that it ends.
+            let doing = format!("login to {}: the server leaves", self.endpoint);
+            return Error::from_reply(reply.clone(), Phase::Login, doing).with_kind(error.kind());
+        }
         let message = format!("the login to {} failed: {error}", self.endpoint);
         let wrapped = Error::new(error.kind(), Phase::Login, message).with_transient(error.is_transient());
         let wrapped = match error.side() {

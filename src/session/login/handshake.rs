@@ -36,7 +36,8 @@ impl Attempt<'_> {
         let reply = auth.last().await?;
         if reply.code() != 334 {
             let kind = match reply.code() {
-                500 | 501 | 502 | 504 => ErrorKind::Unsupported,
+                // Also a server that knows the command and has no certificate of its own.
+                500.. => ErrorKind::Unsupported,
                 400.. => ErrorKind::Authentication,
                 _ => ErrorKind::Protocol,
             };

@@ -135,6 +135,7 @@ async fn refusals_have_their_kinds() {
     for (user, verb, answer, kind, transient) in cases {
         let error = refusal(user, verb, answer).await;
         assert_eq!((error.kind(), error.is_transient()), (kind, transient), "{answer}: {error}");
+        assert_eq!(error.reply().is_some(), kind != ErrorKind::Protocol, "{answer}: {error}");
     }
 }
 
