@@ -122,9 +122,9 @@
 //! # The engine
 //!
 //! The Globus libraries run on one thread of their own, which the first transfer or GSI login starts. Starting it raises
-//! the soft limit of open files (to 16,384 or the hard limit), and the libraries set environment variables while they
-//! start, which can race with `getenv` in C code of other threads: a program that has such threads calls [`init`] at the
-//! start of `main`.
+//! the soft limit of open files to 16,384 or the hard limit (a higher one is lowered for a moment), and the libraries set
+//! environment variables while they start, which can race with `getenv` in C code of other threads: a program that has such
+//! threads calls [`init`] at the start of `main`.
 //!
 //! * Nothing else in the process may use the Globus libraries.
 //! * After `fork`, a child must `exec` before it uses this crate.
