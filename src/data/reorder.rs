@@ -104,7 +104,7 @@ mod tests {
             cuts in proptest::collection::vec((0_usize..2000, 1_usize..400), 0..40),
             seed in any::<u64>(),
         ) {
-            let file: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
+            let file: Vec<u8> = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
             let mut blocks: Vec<(usize, usize)> = (0..size).step_by(100).map(|at| (at, 100.min(size - at))).collect();
             blocks.extend(cuts.into_iter().filter(|(at, _)| *at < size).map(|(at, len)| (at, len.min(size - at))));
             let mut state = seed | 1;

@@ -17,7 +17,7 @@ const MARGIN: i32 = 64;
 const WANTED: u64 = 16 * 1024;
 
 /// Raises the soft limit of open files as far as allowed (up to 16,384); a limit that is higher already is left alone.
-pub(crate) fn raise_limit() {
+pub(super) fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     let Some(current) = limit.current else { return };
     let wanted = limit.maximum.map_or(WANTED, |maximum| maximum.min(WANTED));

@@ -53,8 +53,6 @@ pub(crate) use failure::Failure;
 #[cfg(test)]
 use failure::FailureKind;
 pub(crate) use fds::move_high;
-#[cfg(test)]
-pub(crate) use fds::raise_limit;
 pub(crate) use port::DataPort;
 pub(crate) use run::{ReadRun, WriteRun};
 pub(crate) use security::{CredentialHandle, GssContext, TargetName};

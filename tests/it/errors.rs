@@ -125,7 +125,7 @@ async fn what_the_file_system_does_not_permit() {
     std::fs::create_dir(&closed).unwrap();
     std::fs::write(closed.join("f"), "x").unwrap();
     std::fs::write(server.dir().join("secret"), "x").unwrap();
-    std::fs::set_permissions(server.dir().join("secret"), Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(server.dir().join("secret"), Permissions::from_mode(0o000)).unwrap();
     let client = anonymous();
     let denied = |error: Error, url: &str| refused(&error, ErrorKind::PermissionDenied, Phase::Command, url);
 
@@ -140,7 +140,7 @@ async fn what_the_file_system_does_not_permit() {
         denied(put(&client, &new, mode, streams).await.unwrap_err(), &new);
     }
     // A folder that cannot be looked into: what is in it is not "missing".
-    std::fs::set_permissions(&closed, Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
     denied(client.stat(&old).await.unwrap_err(), &old);
     denied(client.size(&old).await.unwrap_err(), &old);
     denied(client.exists(&old).await.unwrap_err(), &old);

@@ -1,5 +1,5 @@
 //! The library against real servers, by topic.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::future_not_send, missing_docs)]
 
 mod bytes_identity;
 mod concurrency;
