@@ -30,7 +30,8 @@ pub struct Block {
 ///
 /// Blocks come as they arrive: in order in stream mode, in any order in extended block mode. The file is whole when
 /// [`Get::next_block`] has returned `None`: only then has the server confirmed that it sent everything, and the number of
-/// bytes was compared with the size it had announced.
+/// bytes was compared with the size it had announced. (A range that ends before the file does, at a server without ERET,
+/// is cut off here: then the count is all there is.)
 ///
 /// Memory is bounded: when nobody takes blocks, no more than a window of them is received.
 ///

@@ -59,7 +59,7 @@ impl Client {
     /// `InvalidInput` when the URLs are not of one server; what a login can fail with. Each file has its own result.
     ///
     /// # Cancel safety
-    /// Dropping the future, or the [`GetMany`], ends the data connection.
+    /// Dropping the future, or the [`GetMany`], ends the data connection, and the session if files are on their way.
     ///
     /// # Examples
     /// ```no_run
@@ -96,7 +96,8 @@ impl Client {
 /// A pipeline of gets: the files come in the order of their URLs.
 ///
 /// # Cancel safety
-/// Dropping it ends the data connection in the background; the session is used for other operations.
+/// Dropping it with files on their way ends the data connection and the session: hundreds of answers may be under way.
+/// After the last file the session is used for other operations.
 pub struct GetMany {
     client: Client,
     session: SessionOptions,

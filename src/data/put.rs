@@ -203,7 +203,8 @@ impl Drop for Put {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let url = self.url.clone();
         runtime.spawn(async move {
-            if last.last().await.is_err() {
+            if let Err(error) = last.last().await {
+                tracing::warn!(%url, %error, "an incomplete file may be left: the server did not end its transfer");
                 return;
             }
             if whole_file && let Ok(command) = Command::with("DELE", &path) {

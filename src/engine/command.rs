@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::data::{Direction, PortSettings};
+use super::exit::Rest;
 use super::failure::Failure;
 use super::run::{ReadFeed, WriteFeed};
 use super::security::{CredentialHandle, GssContext, Step, TargetName};
@@ -118,6 +119,8 @@ pub(super) enum Command {
     Ping {
         done: std::sync::mpsc::Sender<()>,
     },
+    /// The process ends: nothing of C is touched any more.
+    Rest(Rest),
     /// Ends the thread after closing what is open.
     Shutdown {
         answer: Answer<()>,

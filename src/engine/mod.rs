@@ -1,9 +1,8 @@
 //! The Globus thread: data channels and GSS contexts, and nothing else.
 //!
 //! One process-wide thread, "globus", makes every call into the Globus Toolkit: activation, data channels
-//! (`globus_ftp_control`'s data half), GSSAPI, error printing. All `unsafe` of this crate is in this folder.
-//!
-//! Never here: FTP verbs and replies, DNS, files, user code.
+//! (`globus_ftp_control`'s data half), GSSAPI, error printing. It knows no FTP verb, does no DNS, reads no file and runs no
+//! user code. All `unsafe` of this crate is in this folder.
 //!
 //! # What holds
 //!
@@ -31,6 +30,7 @@ mod command;
 mod convert;
 mod counters;
 mod data;
+mod exit;
 mod failure;
 mod fds;
 mod gss;

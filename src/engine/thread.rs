@@ -15,6 +15,7 @@ use super::buffer::Pool;
 use super::command::{Command, Id};
 use super::counters::Counters;
 use super::data::{self, Event};
+use super::exit::{self, Rest};
 use super::failure::{Failure, FailureKind};
 use super::fds;
 use super::gss::{Contexts, Credentials};
@@ -38,6 +39,8 @@ struct Shared {
     queue: Queue,
     next_id: AtomicU64,
     counters: Arc<Counters>,
+    /// A forked child has no engine thread.
+    process: rustix::process::Pid,
 }
 
 /// What has become of the one engine of this process.
@@ -103,6 +106,19 @@ impl Engine {
         }
     }
 
+    /// Asks the engine to touch nothing of C any more, for the process ends. False if there is none to be asked.
+    pub(super) fn rest(rest: Rest) -> bool {
+        // Whoever holds the lock at the end of the process may be a thread that is never scheduled again.
+        let Ok(lifecycle) = LIFECYCLE.try_lock() else { return false };
+        match &*lifecycle {
+            Some(Lifecycle::Active(engine)) if engine.0.process == rustix::process::getpid() => {
+                engine.push(Command::Rest(rest));
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn start() -> Result<Self, Failure> {
         // Before activation: Globus sizes its tables by the limit that it finds.
         fds::raise_limit();
@@ -123,8 +139,10 @@ impl Engine {
             queue: Queue::new(write_end, Arc::clone(&counters)),
             next_id: AtomicU64::new(1),
             counters,
+            process: rustix::process::getpid(),
         }));
         let inside = engine.clone();
+        exit::prepare();
         std::thread::Builder::new()
             .name("globus".to_owned())
             .spawn(move || run(inside, read_end, probe))
@@ -306,6 +324,7 @@ impl State {
                 drop(answer.send(self.contexts.unwrap(context, &tokens)));
             }
             Command::DropContext { context } => self.contexts.close(context),
+            Command::Rest(rest) => exit::rest_for_ever(rest),
             Command::Ping { done } => drop(done.send(())),
             Command::Shutdown { answer } => {
                 for port in self.ports.ids() {
