@@ -116,7 +116,15 @@ async fn gets_puts_and_metadata_from_many_tasks() {
                 let own = server.url(format!("t{task}-{n}"));
                 match (task + n) % 4 {
                     0 => {
-                        let got = client.get(url).mode(mode).parallelism(streams).await.unwrap().bytes().await.unwrap();
+                        let got = client
+                            .get(url)
+                            .mode(mode)
+                            .parallelism(streams)
+                            .await
+                            .unwrap()
+                            .bytes()
+                            .await
+                            .unwrap();
                         assert_eq!(sha256(&got), *hash);
                     }
                     1 => {
@@ -189,7 +197,8 @@ fn one_client_in_two_runtimes() {
     let server = Server::anonymous().start();
     let files = files(&server, 30, 600_000);
     let client = anonymous();
-    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (one, two) = (runtime(), runtime());
     let work = |part: usize| {
         let (client, files) = (client.clone(), &files);
@@ -197,7 +206,8 @@ fn one_client_in_two_runtimes() {
             for n in 0..30 {
                 let (mode, streams) = WAYS[(part + n) % 3];
                 let (url, hash) = &files[(part + n) % 30];
-                let got = client.get(url).mode(mode).parallelism(streams).await.unwrap().bytes().await.unwrap();
+                let got =
+                    client.get(url).mode(mode).parallelism(streams).await.unwrap().bytes().await.unwrap();
                 assert_eq!(sha256(&got), *hash);
                 assert_eq!(client.size(url).await.unwrap(), got.len() as u64);
             }
@@ -305,7 +315,9 @@ async fn a_pipeline_survives_the_death_of_its_sessions() {
         assert!(seen.insert(index, ()).is_none(), "{index} came twice");
         match result {
             Ok(contents) => assert_eq!(sha256(&contents), files[index].1, "{index}"),
-            Err(error) if [100, 301].contains(&index) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
+            Err(error) if [100, 301].contains(&index) => {
+                assert_eq!(error.kind(), ErrorKind::NotFound, "{error}")
+            }
             Err(error) => {
                 // Only what was under way is told as lost, and as something to be asked for again.
                 assert!(error.is_transient(), "{index}: {error}");

@@ -4,6 +4,7 @@
 mod bytes_identity;
 mod concurrency;
 mod drops;
+mod ending;
 mod errors;
 mod failures;
 mod fake;

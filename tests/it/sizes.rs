@@ -103,8 +103,13 @@ fn around_the_block_size_over_gsi() {
                 let mut put = client.put(&url).mode(mode).parallelism(streams).await.unwrap();
                 put.write(Bytes::from(contents.clone())).await.unwrap();
                 assert_eq!(put.finish().await.unwrap().bytes, size as u64);
-                assert_eq!(sha256(&std::fs::read(&path).unwrap()), sha256(&contents), "put {size} {mode:?} {streams}");
-                let back = client.get(&url).mode(mode).parallelism(streams).await.unwrap().bytes().await.unwrap();
+                assert_eq!(
+                    sha256(&std::fs::read(&path).unwrap()),
+                    sha256(&contents),
+                    "put {size} {mode:?} {streams}"
+                );
+                let back =
+                    client.get(&url).mode(mode).parallelism(streams).await.unwrap().bytes().await.unwrap();
                 assert_eq!(sha256(&back), sha256(&contents), "get {size} {mode:?} {streams}");
             }
         }
