@@ -109,6 +109,8 @@ pub(super) struct Port {
     pub(super) stripes: usize,
     pub(super) runs: VecDeque<Run>,
     pub(super) registered: usize,
+    /// The end of a put is registered: it counts among them, and has no buffer.
+    pub(super) end_registered: bool,
     pub(super) failure: Option<Failure>,
     /// A connect or handshake failed: the handle will never come to rest.
     pub(super) broken: bool,
@@ -146,6 +148,15 @@ impl Operations {
         self.table.insert(id, operation);
         self.counters.registered.add(1);
         id
+    }
+
+    /// Takes out the end of a port's put, which C has forgotten.
+    pub(super) fn forget_end(&mut self, of: Id) {
+        let is_it = |operation: &Operation| matches!(operation, Operation::End { port } if *port == of);
+        let found = self.table.iter().find(|(_, operation)| is_it(operation)).map(|(&id, _)| id);
+        if let Some(id) = found {
+            self.remove(id);
+        }
     }
 
     /// Takes out what C has given back, or has refused.
@@ -392,6 +403,7 @@ impl Port {
                         return Err(failure);
                     }
                     self.registered += 1;
+                    self.end_registered = true;
                     return Ok(());
                 }
                 None => return Ok(()),

@@ -69,6 +69,7 @@ impl Ports {
             stripes: 1,
             runs: VecDeque::new(),
             registered: 0,
+            end_registered: false,
             failure,
             broken: false,
             phantom: false,
@@ -252,6 +253,9 @@ impl Ports {
         | Operation::End { port: id, .. }) = operation;
         let Some(port) = self.ports.get_mut(&id) else { return };
         port.registered -= 1;
+        if let Operation::End { .. } = operation {
+            port.end_registered = false;
+        }
         if port.failure.is_some() {
             // The content of callbacks after an end means nothing: they only bring buffers back.
             self.reap(id);
@@ -342,7 +346,14 @@ impl Ports {
         let Some(since) = port.orphan_since else { return };
         let at_rest =
             port.registered == 0 && !port.closing && port.handle.as_ref().is_none_or(Handle::is_idle);
-        let patience = if port.broken && port.registered == 0 { BROKEN_LIMIT } else { REST_LIMIT };
+        // A stream that is cancelled while it is being ended comes to rest without a word about that end (measured: 3 of
+        // some 7,000 cancelled puts on a busy machine). There is no buffer to be waited for.
+        let end_is_lost = port.end_registered
+            && port.registered == 1
+            && !port.closing
+            && port.handle.as_ref().is_some_and(Handle::is_idle);
+        let is_broken = port.broken && port.registered == 0;
+        let patience = if is_broken || end_is_lost { BROKEN_LIMIT } else { REST_LIMIT };
         let hopeless = since.elapsed() > patience;
         if !at_rest && !hopeless {
             if !self.restless.contains(&id) {
@@ -361,7 +372,12 @@ impl Ports {
         } else {
             // Dropping a `Handle` frees nothing. Its buffers stay in `operations`, where their callbacks would find them.
             self.counters.parked.add(1);
-            self.counters.lost_buffers.add(u64::try_from(port.registered).unwrap_or(u64::MAX));
+            let mut lost = port.registered;
+            if port.end_registered {
+                self.operations.forget_end(id);
+                lost = lost.saturating_sub(1);
+            }
+            self.counters.lost_buffers.add(u64::try_from(lost).unwrap_or(u64::MAX));
             self.parked.insert(id, (port.handle, port.settings));
         }
     }

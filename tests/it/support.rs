@@ -70,7 +70,11 @@ pub(crate) fn trusting<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Pki
 pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let limit = tokio::time::Instant::now() + Duration::from_secs(20);
     while !condition() {
-        assert!(tokio::time::Instant::now() < limit, "not within 20 s: {what}; {:?}", gridftp::engine_metrics());
+        assert!(
+            tokio::time::Instant::now() < limit,
+            "not within 20 s: {what}; {:?}",
+            gridftp::engine_metrics()
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
