@@ -316,7 +316,7 @@ async fn a_pipeline_survives_the_death_of_its_sessions() {
         match result {
             Ok(contents) => assert_eq!(sha256(&contents), files[index].1, "{index}"),
             Err(error) if [100, 301].contains(&index) => {
-                assert_eq!(error.kind(), ErrorKind::NotFound, "{error}")
+                assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
             }
             Err(error) => {
                 // Only what was under way is told as lost, and as something to be asked for again.

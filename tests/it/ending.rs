@@ -1,13 +1,18 @@
 //! A process may end at any moment, whatever the engine is doing: with its own exit code, not with a signal.
 
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use gridftp::options::TransferMode;
+use gridftp::{Client, Get};
 use gridftp_lab::Server;
+use tokio::runtime::Runtime;
 
 use crate::support::{anonymous, write_pages};
+
+/// What is in here is never dropped.
+static KEPT: Mutex<Option<(Get, Client, Runtime)>> = Mutex::new(None);
 
 const STEP: &str = "GRIDFTP_TEST_STEP";
 const URL: &str = "GRIDFTP_TEST_URL";
@@ -63,5 +68,5 @@ fn while_data_moves() {
         get
     });
     // Nothing is put away: the runtime goes on while the process ends.
-    let _kept = Box::leak(Box::new((get, client, runtime)));
+    *KEPT.lock().unwrap() = Some((get, client, runtime));
 }

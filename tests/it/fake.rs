@@ -24,10 +24,12 @@ pub(crate) struct Fake {
     task: JoinHandle<()>,
 }
 
+type Answer = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 struct Script {
     greeting: &'static str,
     /// The reply to a command, where it is not the usual one. An empty one is silence.
-    answer: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    answer: Box<Answer>,
     data: Data,
     heard: Arc<Mutex<Vec<String>>>,
 }
@@ -108,9 +110,8 @@ impl Script {
                 "USER" => writer.write_all(b"331 password?\r\n").await?,
                 "PASS" => writer.write_all(b"230 in\r\n").await?,
                 "FEAT" => {
-                    writer
-                        .write_all(b"211-these\r\n SIZE\r\n MDTM\r\n MLST Type*;Size*;\r\n211 end\r\n")
-                        .await?
+                    let features = b"211-these\r\n SIZE\r\n MDTM\r\n MLST Type*;Size*;\r\n211 end\r\n";
+                    writer.write_all(features).await?;
                 }
                 "TYPE" | "MODE" | "NOOP" => writer.write_all(b"200 good\r\n").await?,
                 "SIZE" => writer.write_all(b"213 10\r\n").await?,

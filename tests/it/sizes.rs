@@ -20,7 +20,7 @@ async fn comes(get: GetBuilder, original: &Path) {
     while let Some(block) = get.next_block().await.unwrap() {
         original.has(block.offset, &block.data);
     }
-    original.is_over();
+    original.ends();
 }
 
 /// Puts the file in pieces that fit no block, and compares what the server has.

@@ -185,7 +185,7 @@ impl Original {
 
     /// As many bytes as the file has must have been seen.
     #[track_caller]
-    pub(crate) fn is_over(self) {
+    pub(crate) fn ends(self) {
         assert_eq!(self.seen, self.size);
     }
 
@@ -196,7 +196,7 @@ impl Original {
         let mut data = vec![0; 1 << 20];
         loop {
             match other.read(&mut data).unwrap() {
-                0 => return self.is_over(),
+                0 => return self.ends(),
                 count => self.follows(&data[..count]),
             }
         }
