@@ -9,7 +9,7 @@ use std::future::IntoFuture;
 use gridftp::{Client, engine_metrics};
 use gridftp_lab::{Server, random_bytes, sha256};
 
-use crate::support::{anonymous, eventually, open_descriptors};
+use crate::support::{alone, anonymous, eventually, open_descriptors};
 
 /// A number generator that is the same everywhere.
 struct Random(u64);
@@ -45,41 +45,44 @@ async fn one(client: &Client, server: &Server, random: &mut Random) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_random_drops_lose_nothing() {
-    let server = Server::anonymous().start();
-    let contents = random_bytes(1, 8_000_000);
-    std::fs::write(server.dir().join("big"), &contents).unwrap();
-    for n in 0..20 {
-        std::fs::write(server.dir().join(format!("small{n}")), random_bytes(n, 5000)).unwrap();
-    }
-    let client = anonymous();
-    // What the first operations open for good (the engine's pipe, for one) is not a leak.
-    client.get(server.url("big")).await.unwrap().bytes().await.unwrap();
-    let before = open_descriptors();
-    let mut random = Random(42);
-    let mut dropped = 0;
-    for _ in 0..1000 {
-        let limit = Duration::from_micros(random.below(12_000));
-        if tokio::time::timeout(limit, one(&client, &server, &mut random)).await.is_err() {
-            dropped += 1;
+/// In a process of its own: the engine and its counts are shared by all tests of a process.
+#[test]
+fn a_thousand_random_drops_lose_nothing() {
+    alone("drops::a_thousand_random_drops_lose_nothing", || async {
+        let server = Server::anonymous().start();
+        let contents = random_bytes(1, 8_000_000);
+        std::fs::write(server.dir().join("big"), &contents).unwrap();
+        for n in 0..20 {
+            std::fs::write(server.dir().join(format!("small{n}")), random_bytes(n, 5000)).unwrap();
         }
-    }
-    assert!(dropped > 500, "only {dropped} of 1,000 were dropped in the middle");
-    eventually("ports and buffers come back", || {
+        let client = anonymous();
+        // What the first operations open for good (the engine's pipe, for one) is not a leak.
+        client.get(server.url("big")).await.unwrap().bytes().await.unwrap();
+        let before = open_descriptors();
+        let mut random = Random(42);
+        let mut dropped = 0;
+        for _ in 0..1000 {
+            let limit = Duration::from_micros(random.below(12_000));
+            if tokio::time::timeout(limit, one(&client, &server, &mut random)).await.is_err() {
+                dropped += 1;
+            }
+        }
+        assert!(dropped > 500, "only {dropped} of 1,000 were dropped in the middle");
+        eventually("ports and buffers come back", || {
+            let m = engine_metrics();
+            m.buffers_out == 0 && m.registered == 0 && m.lost_buffers == 0
+        })
+        .await;
         let m = engine_metrics();
-        m.buffers_out == 0 && m.registered == 0 && m.lost_buffers == 0
-    })
-    .await;
-    let m = engine_metrics();
-    assert_eq!((m.strays, m.panics, m.lost_buffers), (0, 0, 0), "{m:?}");
-    // The client still works, and what it gets is right.
-    let back = client.get(server.url("big")).await.unwrap().bytes().await.unwrap();
-    assert_eq!(sha256(&back), sha256(&contents));
-    drop(client);
-    eventually("descriptors come back", || open_descriptors() <= before).await;
-    eventually("ports come back", || engine_metrics().ports == 0).await;
-    println!("{dropped} dropped; {:?}", engine_metrics());
+        assert_eq!((m.strays, m.panics, m.lost_buffers), (0, 0, 0), "{m:?}");
+        // The client still works, and what it gets is right.
+        let back = client.get(server.url("big")).await.unwrap().bytes().await.unwrap();
+        assert_eq!(sha256(&back), sha256(&contents));
+        drop(client);
+        eventually("descriptors come back", || open_descriptors() <= before).await;
+        eventually("ports come back", || engine_metrics().ports == 0).await;
+        println!("{dropped} dropped; {:?}", engine_metrics());
+    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
