@@ -195,7 +195,8 @@ impl Client {
     /// connections are kept from an earlier file.
     ///
     /// # Errors
-    /// `NotFound`, `IsADirectory`, `PermissionDenied`; what a login can fail with; `Timeout` of any kind; `Protocol`;
+    /// `NotFound`, `PermissionDenied` (a folder is accepted by globus-gridftp-server at first: `IsADirectory` comes with the
+    /// first block then); what a login can fail with; `Timeout` of any kind; `Protocol`;
     /// `TooManyOpenFiles`; `Unsupported` for a protection or range that the server does not have.
     ///
     /// # Cancel safety

@@ -58,6 +58,9 @@ impl Timeouts {
     }
 
     /// Limits each pause in a running transfer. Default: 60 seconds.
+    ///
+    /// In stream mode incoming data is seen in blocks of 256 KiB (and at its end): a link that takes longer than this limit
+    /// for one of them, 4.4 kB/s with the default, counts as stalled. Raise the limit for such a link.
     pub fn stall(mut self, limit: Duration) -> Self {
         self.stall = limit;
         self
