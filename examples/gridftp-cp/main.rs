@@ -20,6 +20,7 @@ mod signals;
 mod sink;
 mod source;
 mod target;
+mod tuning;
 
 use std::io::Write as _;
 use std::process::ExitCode;

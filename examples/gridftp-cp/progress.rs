@@ -51,7 +51,7 @@ impl Progress {
             bar.set_style(style);
         }
         let on_stderr = settings.dest == Location::Stdio;
-        let lines = (settings.rates && !on_terminal).then(|| Lines { on_stderr, begun: Instant::now() });
+        let lines = settings.rates.then(|| Lines { on_stderr, begun: Instant::now() });
         let ticker = if on_terminal {
             Some(tokio::spawn(tick_bar(bar.clone(), Arc::clone(&bytes))))
         } else {

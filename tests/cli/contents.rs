@@ -70,6 +70,20 @@ fn standard_streams_carry_every_byte() {
 }
 
 #[test]
+fn blocks_in_the_worst_order_come_out_in_order_and_in_little_memory() {
+    let local = folder();
+    // Little enough to be put in order, and so much that the rest has to be asked for in another way.
+    for size in [3 << 20, 60 << 20] {
+        let contents = random_bytes(6, size);
+        let url = crate::fake::backwards(contents.clone());
+        assert!(copy(&["-fast", &url, "-"]).succeeded().stdout == contents, "{size} to standard output");
+        let to = local.path().join("copy");
+        copy(&["-fast", &url, text(&to)]).succeeded();
+        assert!(fs::read(&to).unwrap() == contents, "{size} to a file");
+    }
+}
+
+#[test]
 fn standard_output_can_be_a_file_that_is_appended_to() {
     let server = Server::anonymous().start();
     let local = folder();

@@ -59,7 +59,7 @@ struct Words {
     /// -tcp-bs: TCP buffers at both ends; else the kernels choose, and mostly better
     #[arg(long, value_name = "SIZE", value_parser = size::bytes)]
     tcp_buffer_size: Option<u64>,
-    /// -bs: blocks that are read from a local file and sent, up to 1M [default: 1M];
+    /// -bs: blocks that are read from a local file and sent, up to 1M [default: 512K];
     /// what comes from a server gets the memory of eight of them [default: 256K]
     #[arg(long, value_name = "SIZE", value_parser = size::bytes, verbatim_doc_comment)]
     block_size: Option<u64>,

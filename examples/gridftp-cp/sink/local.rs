@@ -49,8 +49,8 @@ impl LocalSink {
         }
         let file = Arc::new(file);
         let writer = match way {
-            Way::Rename { .. } | Way::InPlace => Some(Writer::start(&file, How::Anywhere)),
-            Way::Stream => Some(Writer::start(&file, How::InOrder)),
+            Way::Rename { .. } | Way::InPlace => Some(Writer::new(Arc::clone(&file), How::Anywhere)),
+            Way::Stream => Some(Writer::new(Arc::clone(&file), How::InOrder)),
             Way::Discard => None,
         };
         Ok(Self { path, file, way, writer, temp, fsync, end: 0 })
@@ -61,17 +61,17 @@ impl LocalSink {
         let file = io::stdout().as_fd().try_clone_to_owned().map(|fd| Arc::new(File::from(fd)));
         let path = PathBuf::from("standard output");
         let file = file.map_err(|error| failed("cannot write to", &path, error))?;
-        let writer = Some(Writer::start(&file, How::InOrder));
+        let writer = Some(Writer::new(Arc::clone(&file), How::InOrder));
         Ok(Self { path, file, way: Way::Stream, writer, temp: None, fsync: false, end: 0 })
     }
 
     pub(super) async fn write(&mut self, block: Block) -> Result<(), Failure> {
         let length = u64::try_from(block.data.len()).unwrap_or(u64::MAX);
         self.end = self.end.max(block.offset.saturating_add(length));
-        let written = match &self.writer {
+        let written = match &mut self.writer {
             Some(writer) => writer.write(block).await,
-            // It takes everything at once.
             None => {
+                // A device that takes everything at once.
                 return (&*self.file)
                     .write_all(&block.data)
                     .map_err(|error| failed("cannot write to", &self.path, error));

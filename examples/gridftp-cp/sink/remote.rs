@@ -11,12 +11,10 @@ use crate::failure::{End, Failure};
 use crate::names;
 use crate::signals::Signals;
 use crate::target::remote::{RemoteTarget, Way};
+use crate::tuning;
 
 /// How long the end of a program that was asked to stop may be put off, to leave no incomplete file behind.
 const CLEAN_UP: Duration = Duration::from_secs(10);
-
-/// Bytes that may be on their way at once, beside what the kernel holds.
-const IN_FLIGHT: usize = 8 << 20;
 
 /// A file at a server that is being written.
 #[derive(Debug)]
@@ -78,7 +76,7 @@ impl RemoteSink {
             .parallelism(settings.parallelism)
             .dcau(settings.dcau.clone())
             .protection(settings.protection)
-            .window(window(settings));
+            .window(tuning::send_window(settings));
         if let Some(bytes) = settings.tcp_buffer {
             builder = builder.tcp_buffer(bytes);
         }
@@ -187,12 +185,6 @@ impl RemoteSink {
             None => Ok(()),
         }
     }
-}
-
-/// Blocks that may be on their way: as much memory whatever their size.
-fn window(settings: &Settings) -> usize {
-    let block = settings.block_bytes.unwrap_or(crate::source::BLOCK_BYTES).max(1);
-    (IN_FLIGHT / block).clamp(2, 64)
 }
 
 fn failed(error: Error) -> Failure {

@@ -13,14 +13,22 @@ use std::sync::mpsc as std_mpsc;
 use gridftp::{Block, Bytes};
 use tokio::sync::mpsc;
 
-use crate::args::Part;
+use crate::args::{Part, Settings};
 use crate::failure::{End, Failure};
+use crate::tuning;
 
-/// Bytes that are read at once.
-pub(crate) const BLOCK_BYTES: usize = 1 << 20;
+/// How much is read at once, and how far ahead.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    block: usize,
+    buffers: usize,
+}
 
-/// Bytes in all buffers together.
-const MEMORY: usize = 12 << 20;
+impl Pace {
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self { block: tuning::block_bytes(settings), buffers: tuning::buffers(settings) }
+    }
+}
 
 /// A local source that is being read.
 #[derive(Debug)]
@@ -36,7 +44,7 @@ pub(crate) struct LocalSource {
 
 impl LocalSource {
     /// Opens a file and begins to read. Blocks, for a pipe until somebody writes to it.
-    pub(super) fn open(path: &Path, part: Part, block: Option<usize>) -> Result<Self, Failure> {
+    pub(super) fn open(path: &Path, part: Part, pace: Pace) -> Result<Self, Failure> {
         let file = File::open(path).map_err(|error| failed("cannot open", path, error))?;
         let found = file.metadata().map_err(|error| failed("cannot look at", path, error))?;
         if found.is_dir() {
@@ -52,15 +60,15 @@ impl LocalSource {
             (Some(announced), _) => Some(announced),
             (None, length) => length,
         };
-        let blocks = start(file, positional, part.offset, limit, block.unwrap_or(BLOCK_BYTES));
+        let blocks = start(file, positional, part.offset, limit, pace);
         Ok(Self { path: path.to_owned(), announced, blocks, size, file: Some(kept), taken: 0 })
     }
 
-    pub(super) fn stdin(part: Part, block: Option<usize>) -> Result<Self, Failure> {
+    pub(super) fn stdin(part: Part, pace: Pace) -> Result<Self, Failure> {
         let path = PathBuf::from("standard input");
         let file = io::stdin().as_fd().try_clone_to_owned().map(File::from);
         let file = file.map_err(|error| failed("cannot read", &path, error))?;
-        let blocks = start(file, false, part.offset, part.length, block.unwrap_or(BLOCK_BYTES));
+        let blocks = start(file, false, part.offset, part.length, pace);
         Ok(Self { path, announced: None, blocks, size: None, file: None, taken: 0 })
     }
 
@@ -124,13 +132,12 @@ fn start(
     positional: bool,
     offset: u64,
     limit: Option<u64>,
-    block: usize,
+    pace: Pace,
 ) -> mpsc::Receiver<io::Result<Block>> {
-    let count = (MEMORY / block.max(1)).clamp(3, 64);
-    let (sender, receiver) = mpsc::channel(count);
+    let (sender, receiver) = mpsc::channel(pace.buffers);
     tokio::task::spawn_blocking(move || {
-        let input = Input { file, positional, offset, limit, block };
-        if let Err(error) = input.read_all(count, &sender) {
+        let input = Input { file, positional, offset, limit, block: pace.block };
+        if let Err(error) = input.read_all(pace.buffers, &sender) {
             let _ = sender.blocking_send(Err(error));
         }
     });
