@@ -6,6 +6,7 @@ use std::process::Command;
 
 use gridftp_lab::Server;
 
+use crate::fake::{Lie, lying};
 use crate::support::{command, copy, copy_from_stdin, folder, names, piped, text};
 
 #[test]
@@ -137,6 +138,19 @@ fn devices_of_a_server_are_written_directly_and_survive_a_failure() {
         assert!(fs::metadata(device).unwrap().file_type().is_char_device(), "{device}");
     }
     assert_eq!(fs::metadata("/dev/null").unwrap().ino(), before);
+}
+
+#[test]
+fn a_server_that_cannot_tell_what_is_there_is_believed_to_have_nothing() {
+    let local = folder();
+    fs::write(local.path().join("f"), [1; 1000]).unwrap();
+    for facts in ["500 MLST not understood", "550 I would rather not say"] {
+        let url = lying(Lie { facts, ..Lie::default() });
+        copy(&[text(&local.path().join("f")), &url]).succeeded();
+        copy(&["-cd", text(&local.path().join("f")), &url]).succeeded();
+    }
+    let url = lying(Lie { facts: "550 Permission denied", ..Lie::default() });
+    copy(&[text(&local.path().join("f")), &url]).failed(4, &["(destination"]);
 }
 
 #[test]

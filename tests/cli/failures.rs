@@ -125,7 +125,7 @@ fn a_server_that_lies_about_the_size_is_8() {
     let to = local.path().join("copy");
     fs::write(&to, "as it was").unwrap();
     for moved in [400_000, 0, 1_000_001] {
-        let url = lying(Lie { announced: 1_000_000, moved, last: "226 done" });
+        let url = lying(Lie { announced: 1_000_000, moved, ..Lie::default() });
         copy(&[&url, text(&to)]).failed(8, &["1000000", "(source"]);
         assert_eq!(fs::read(&to).unwrap(), b"as it was");
         copy(&[&url, text(&local.path().join("new"))]).failed(8, &[]);
@@ -134,7 +134,7 @@ fn a_server_that_lies_about_the_size_is_8() {
         assert!(out.len() <= moved && out.iter().all(|&byte| byte == 7), "{} of {moved}", out.len());
     }
     // The other way round: it keeps less than it was sent.
-    let url = lying(Lie { announced: 400_000, moved: 0, last: "226 done" });
+    let url = lying(Lie { announced: 400_000, moved: 0, ..Lie::default() });
     fs::write(local.path().join("large"), vec![1; 1_000_000]).unwrap();
     copy(&[text(&local.path().join("large")), &url]).failed(8, &["1000000", "400000", "(destination"]);
     assert_eq!(names(local.path()), ["copy", "large"]);
@@ -149,7 +149,7 @@ fn a_refusal_at_the_end_counts() {
         ("451 Local error in processing", 11),
         ("550 Permission denied", 4),
     ] {
-        let url = lying(Lie { announced: 1000, moved: 1000, last });
+        let url = lying(Lie { last, ..Lie::default() });
         let outcome = copy(&[&url, text(&local.path().join("new"))]);
         outcome.failed(code, &[&last[4..], "(source"]);
         assert_eq!(names(local.path()), [""; 0]);

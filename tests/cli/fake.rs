@@ -20,6 +20,14 @@ pub(crate) struct Lie {
     pub(crate) moved: usize,
     /// The end of the story.
     pub(crate) last: &'static str,
+    /// What it says of a file that is asked about.
+    pub(crate) facts: &'static str,
+}
+
+impl Default for Lie {
+    fn default() -> Self {
+        Self { announced: 1000, moved: 1000, last: "226 done", facts: "550 No such file or directory" }
+    }
 }
 
 /// An FTP server that lies about its one file, and lives as long as the test.
@@ -51,7 +59,6 @@ fn usual(verb: &str) -> &'static str {
     match verb {
         "USER" => "331 say it",
         "PASS" => "230 in",
-        "MLST" => "550 No such file or directory",
         "RNFR" => "350 to what",
         _ => "250 as you like",
     }
@@ -75,6 +82,7 @@ fn converse(mut control: TcpStream, lie: Lie) -> std::io::Result<()> {
             "FEAT" => "211-these\r\n SIZE\r\n REST STREAM\r\n MLST Type*;Size*;\r\n211 end".to_owned(),
             "SIZE" => format!("213 {}", lie.announced),
             "PASV" => passive(&mut data)?,
+            "MLST" => lie.facts.to_owned(),
             "RETR" | "STOR" => {
                 let Some((mut stream, _)) = data.take().map(|listener| listener.accept()).transpose()? else {
                     return Ok(());

@@ -106,9 +106,8 @@ fn help_names_every_option_and_exit_code() {
 fn what_a_server_says_cannot_play_with_the_terminal() {
     let local = folder();
     let url = crate::fake::lying(crate::fake::Lie {
-        announced: 10,
-        moved: 10,
         last: "550 \u{1b}[2Jred\u{7} \u{202e}backwards",
+        ..crate::fake::Lie::default()
     });
     let outcome = copy(&[&url, text(&local.path().join("x"))]);
     assert!(

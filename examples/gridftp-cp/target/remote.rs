@@ -39,11 +39,12 @@ pub(crate) async fn examine(
         found = look(client, &url).await?;
     }
     let way = match found {
-        None => {
+        None | Some(Found { kind: EntryKind::Unknown, .. }) => {
             if settings.create_folders {
                 make_folders(client, &url).await?;
             }
-            Way::Rename
+            // What may be there already is kept.
+            if settings.part.partial && found.is_some() { Way::InPlace } else { Way::Rename }
         }
         Some(Found { kind: EntryKind::Dir, .. }) => {
             return Err(
@@ -67,7 +68,7 @@ struct Found {
     target: Option<Url>,
 }
 
-/// What is there; none where nothing is. A server that cannot tell is taken for one where a file may be.
+/// What is there; none where nothing is.
 async fn look(client: &Client, url: &Url) -> Result<Option<Found>, Failure> {
     match client.stat(url).await {
         Ok(entry) => {
@@ -86,7 +87,10 @@ async fn look(client: &Client, url: &Url) -> Result<Option<Found>, Failure> {
         }
         Err(error) => match error.kind() {
             ErrorKind::NotFound => Ok(None),
-            ErrorKind::Unsupported => Ok(Some(Found { kind: EntryKind::Unknown, target: None })),
+            // It cannot tell, or says no in words that nobody knows; what it does with the file will tell.
+            ErrorKind::Unsupported | ErrorKind::Refused => {
+                Ok(Some(Found { kind: EntryKind::Unknown, target: None }))
+            }
             _ => Err(failed(error)),
         },
     }
