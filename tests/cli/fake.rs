@@ -59,7 +59,7 @@ fn usual(verb: &str) -> &'static str {
     match verb {
         "USER" => "331 say it",
         "PASS" => "230 in",
-        "RNFR" => "350 to what",
+        "RNFR" | "REST" => "350 go on",
         _ => "250 as you like",
     }
 }

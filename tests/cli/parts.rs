@@ -43,8 +43,11 @@ fn a_part_goes_to_the_same_place() {
     fs::write(&here, &source).unwrap();
     fs::write(&there, &source).unwrap();
     let (new, old) = (local.path().join("new"), local.path().join("old"));
-    for (offset, length, flags) in cases() {
-        for way in [&[][..], &["-fast"], &["-p", "3"]] {
+    let ways = [&[][..], &["-fast"], &["-p", "3"]];
+    for (number, (offset, length, flags)) in cases().into_iter().enumerate() {
+        // Every way for the first case, and then in turn.
+        let ways = if number == 0 { &ways[..] } else { &ways[number % 3..=number % 3] };
+        for way in ways.iter().copied() {
             let copy =
                 |from: &str, to: &str| copy(&[flags.as_slice(), way, &[from, to]].concat()).succeeded();
             let context = format!("{flags:?} {way:?}");

@@ -20,11 +20,13 @@ fn with_a_proxy_or_a_certificate_it_copies_both_ways() {
     let hash = write_random(&original, 1, 3_000_001).unwrap();
     let mut certificate = pki.env();
     certificate.retain(|(name, _)| *name != "X509_USER_PROXY");
-    for env in [pki.env(), certificate, pki.env_with_proxy(&pki.limited_proxy())] {
-        for way in [&[][..], &["-p", "4"], &["-nodcau"], &["-dcpriv"], &["-dcsafe", "-fast"]] {
+    let ways = [&[][..], &["-p", "4"], &["-nodcau"], &["-dcpriv"], &["-dcsafe", "-fast"]];
+    let limited = pki.env_with_proxy(&pki.limited_proxy());
+    for (env, ways) in [(pki.env(), &ways[..]), (certificate, &ways[..1]), (limited, &ways[3..4])] {
+        for way in ways {
             let back = local.path().join("back");
-            copy_as(&env, &[way, &[text(&original), server.url("there").as_str()]].concat()).succeeded();
-            copy_as(&env, &[way, &[server.url("there").as_str(), text(&back)]].concat()).succeeded();
+            copy_as(&env, &[way, &[text(&original), server.url("there").as_str()][..]].concat()).succeeded();
+            copy_as(&env, &[way, &[server.url("there").as_str(), text(&back)][..]].concat()).succeeded();
             assert_eq!(sha256_file(&back).unwrap(), hash, "{way:?} {env:?}");
             fs::remove_file(back).unwrap();
         }
