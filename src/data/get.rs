@@ -10,8 +10,9 @@ use tokio::time::Sleep;
 
 use crate::client::Exclusive;
 use crate::data::{GetBuilder, Reader};
-use crate::error::{Error, ErrorKind, Phase, Result, Side, TimeoutKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::session::get::{ActiveGet, GetRequest};
+use crate::session::watch::{died, too_long, within};
 use crate::url::Url;
 
 /// Most bytes that [`Get::bytes`] collects.
@@ -206,29 +207,4 @@ impl fmt::Debug for Get {
             .field("active", &self.active)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether a session of the pool turned out to be dead before anything could be done with it.
-pub(super) fn died(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::ConnectionLost) && error.phase() == Phase::Command
-}
-
-/// Runs `work` until the deadline of the whole operation.
-pub(super) async fn within<T>(
-    deadline: Option<tokio::time::Instant>,
-    work: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    match deadline {
-        None => work.await,
-        Some(deadline) => tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| Err(too_long())),
-    }
-}
-
-pub(super) fn too_long() -> Error {
-    Error::new(
-        ErrorKind::Timeout(TimeoutKind::Total),
-        Phase::Data,
-        "the whole operation took longer than its limit",
-    )
-    .with_side(Side::Server)
 }

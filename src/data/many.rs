@@ -8,12 +8,12 @@ use bytes::{Bytes, BytesMut};
 use crate::client::{Client, Exclusive, SessionOptions};
 use crate::credential::Credential;
 use crate::data::Block;
-use crate::data::builder::{Boxed, Choices, common_setters};
-use crate::data::get::{died, within};
-use crate::data::reorder::Reorder;
+use crate::data::choices::{Boxed, Choices, common_setters};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::options::{DataChannelAuth, ProtectionLevel, Timeouts, TransferMode};
 use crate::session::pipeline::{Item, Next, Pipeline};
+use crate::session::reorder::Reorder;
+use crate::session::watch::{died, within};
 use crate::url::{IntoUrl, Url};
 
 /// Sessions that a pipeline may lose before it gives up.

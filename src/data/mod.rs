@@ -6,11 +6,11 @@
 //! Never here: what is on the wire (`session`), local files and retries (`transfer`), C (`engine`).
 
 mod builder;
+mod choices;
 mod get;
 mod many;
 mod put;
 mod reader;
-mod reorder;
 mod writer;
 
 pub use builder::{GetBuilder, PutBuilder};

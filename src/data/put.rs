@@ -7,11 +7,11 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::client::Exclusive;
-use crate::data::get::{died, within};
 use crate::data::{PutBuilder, Writer};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::protocol::command::Command;
 use crate::session::put::{ActivePut, PutRequest};
+use crate::session::watch::{died, within};
 use crate::url::Url;
 
 /// What a finished put amounts to.

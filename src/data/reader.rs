@@ -8,8 +8,8 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 
 use crate::data::Get;
-use crate::data::reorder::Reorder;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
+use crate::session::reorder::Reorder;
 
 /// A file's contents in order, as tokio's [`AsyncRead`] and [`AsyncBufRead`].
 ///

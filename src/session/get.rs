@@ -93,8 +93,47 @@ impl Session {
             reason: None,
             failed: None,
         };
-        let Some(commands) = plan.commands else { return Ok(active) };
-        let Some(ready) = &active.ready else { return Ok(active) };
+        if let Some(commands) = plan.commands {
+            self.begin(&mut active, commands, &options, extended_block).await?;
+        }
+        Ok(active)
+    }
+
+    /// Asks for a listing (MLSD, LIST, NLST …): data whose length nobody knows before.
+    pub(crate) async fn start_listing(
+        &mut self,
+        command: Command,
+        options: &DataOptions,
+        limits: Limits,
+    ) -> Result<ActiveGet> {
+        let extended_block = options.extended_block();
+        let (ready, _) = self.make_ready(Direction::Read, options, extended_block, Vec::new()).await?;
+        let mut active = ActiveGet {
+            flow: None,
+            ready: Some(ready),
+            limits,
+            base_offset: 0,
+            size: None,
+            expected: None,
+            wanted: None,
+            received: 0,
+            timer: Timer::default(),
+            reason: None,
+            failed: None,
+        };
+        self.begin(&mut active, vec![command], options, extended_block).await?;
+        Ok(active)
+    }
+
+    /// Sends the commands of a transfer, the last of which starts it, and waits until the server has accepted.
+    async fn begin(
+        &self,
+        active: &mut ActiveGet,
+        commands: Vec<Command>,
+        options: &DataOptions,
+        extended_block: bool,
+    ) -> Result<()> {
+        let Some(ready) = &active.ready else { return Ok(()) };
         ready.port.connect(Direction::Read);
         // A stream's reads may wait for the connection. An extended block set must not read before the file is accepted: a
         // refusal would leave them to the next file.
@@ -117,7 +156,7 @@ impl Session {
         let run = run.unwrap_or_else(|| ready.port.read(options.window_blocks));
         transfer.within(None);
         active.flow = Some(Flow { run, pending: transfer, early, last: None, data_ended: false });
-        Ok(active)
+        Ok(())
     }
 
     /// How to ask for a range, and what will come.

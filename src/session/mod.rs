@@ -16,6 +16,7 @@ pub(crate) mod login;
 pub(crate) mod pipeline;
 mod protect;
 pub(crate) mod put;
+pub(crate) mod reorder;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod watch;

@@ -96,3 +96,28 @@ pub(crate) async fn explain(failure: Failure, pending: &mut PendingReply, told: 
         _ => failure.into_data_error(Phase::Data, "the data connection broke"),
     }
 }
+
+/// Whether a session of the pool turned out to be dead before anything could be done with it.
+pub(crate) fn died(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionLost) && error.phase() == Phase::Command
+}
+
+/// Runs `work` until the deadline of the whole operation.
+pub(crate) async fn within<T>(
+    deadline: Option<Instant>,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match deadline {
+        None => work.await,
+        Some(deadline) => tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| Err(too_long())),
+    }
+}
+
+pub(crate) fn too_long() -> Error {
+    Error::new(
+        ErrorKind::Timeout(TimeoutKind::Total),
+        Phase::Data,
+        "the whole operation took longer than its limit",
+    )
+    .with_side(Side::Server)
+}

@@ -11,7 +11,7 @@ const LIMIT_BYTES: usize = 64 << 20;
 
 /// Blocks that came early. What overlaps is cut: each byte of the file is given once.
 #[derive(Debug, Default)]
-pub(super) struct Reorder {
+pub(crate) struct Reorder {
     early: BTreeMap<u64, Bytes>,
     held_bytes: usize,
     /// The next byte to be given; none before the first block of a range tells where it begins.
@@ -19,17 +19,17 @@ pub(super) struct Reorder {
 }
 
 impl Reorder {
-    pub(super) fn starting_at(position: u64) -> Self {
+    pub(crate) fn starting_at(position: u64) -> Self {
         Self { position, ..Self::default() }
     }
 
     /// The byte that comes next.
-    pub(super) fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
     /// Takes a block in.
-    pub(super) fn insert(&mut self, mut offset: u64, mut data: Bytes) -> Result<()> {
+    pub(crate) fn insert(&mut self, mut offset: u64, mut data: Bytes) -> Result<()> {
         if offset < self.position {
             // Sent twice; the part that is new, if any, counts.
             let known = usize::try_from(self.position - offset).unwrap_or(usize::MAX);
@@ -68,7 +68,7 @@ impl Reorder {
     }
 
     /// The next bytes in order, if they are there.
-    pub(super) fn next(&mut self) -> Option<Bytes> {
+    pub(crate) fn next(&mut self) -> Option<Bytes> {
         loop {
             let entry = self.early.first_entry()?;
             let offset = *entry.key();
@@ -87,7 +87,7 @@ impl Reorder {
     }
 
     /// Whether nothing is held back: true at the end of a file without holes.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.early.is_empty()
     }
 }
