@@ -1,7 +1,7 @@
 //! The lab: what gridftp's tests, benches and `cargo xtask` stand on.
 //!
-//! Real `globus-gridftp-server` processes on free loopback ports ([`Server`]), a throw-away certificate authority with
-//! host, user and proxy certificates ([`Pki`]), trees of reproducible files and their hashes ([`Tree`]), and a port
+//! Real `globus-gridftp-server` processes on free loopback ports ([`Server`]), plain FTP servers made by others
+//! ([`PlainServer`]), a throw-away certificate authority with host, user and proxy certificates ([`Pki`]), trees of reproducible files and their hashes ([`Tree`]), and a port
 //! that refuses ([`RefusedPort`]). Everything lives in temporary folders and goes away with its owner, also when the
 //! owner panics or is killed.
 //!
@@ -24,6 +24,7 @@
 mod error;
 pub mod packages;
 mod pki;
+mod plain;
 mod port;
 mod rsa;
 mod server;
@@ -33,6 +34,7 @@ mod watch;
 
 pub use error::{Error, Result};
 pub use pki::Pki;
+pub use plain::{PlainBuilder, PlainServer};
 pub use port::RefusedPort;
 pub use server::{Builder, Login, Server};
 pub use tree::{File, Tree, random_bytes, sha256, sha256_file, write_random};

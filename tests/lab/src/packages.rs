@@ -31,6 +31,8 @@ pub enum Check {
     PkgConfig,
     /// The shared library libclang, where bindgen will look for it.
     LibClang,
+    /// A module of the system's `python3`, or of one in `PATH`.
+    PythonModule,
 }
 
 /// The families of systems whose package names are known.
@@ -72,9 +74,19 @@ components! {
     PROXY_INIT = "grid-proxy-init", Program, "globus-proxy-utils", "globus-proxy-utils";
     /// Tells the name under which a CA directory is searched.
     OPENSSL = "openssl", Program, "openssl", "openssl";
+    /// A plain FTP server made by others.
+    PYFTPDLIB = "pyftpdlib", PythonModule, "python3-pyftpdlib", "python3-pyftpdlib";
 }
 
+/// What only the tests need: programs that are built and servers that are demonstrated do without.
+pub static ONLY_FOR_TESTS: &[&Component] = &[&PYFTPDLIB];
+
 impl Component {
+    /// Whether nothing but the tests needs it.
+    pub fn is_only_for_tests(&self) -> bool {
+        ONLY_FOR_TESTS.iter().any(|component| std::ptr::eq(*component, self))
+    }
+
     /// Whether it is there.
     pub fn is_present(&self) -> bool {
         match self.check {
@@ -86,6 +98,7 @@ impl Component {
                 .status()
                 .is_ok_and(|status| status.success()),
             Check::LibClang => has_libclang(),
+            Check::PythonModule => python_with(self.name).is_some(),
         }
     }
 
@@ -106,23 +119,49 @@ impl Component {
         )
     }
 
-    /// The path of the program.
+    /// The path of the program; of a module, that of the interpreter that has it.
     ///
     /// # Errors
     /// [`Error::Missing`](crate::Error::Missing), naming the packages.
     pub fn program(&'static self) -> crate::Result<PathBuf> {
-        find_program(self.name).ok_or(crate::Error::Missing(self))
+        let found = match self.check {
+            Check::PythonModule => python_with(self.name),
+            Check::Program | Check::PkgConfig | Check::LibClang => find_program(self.name),
+        };
+        found.ok_or(crate::Error::Missing(self))
     }
 }
 
 /// Finds a program in `PATH`, then in the `sbin` folders, which an ordinary user's `PATH` often lacks.
 pub fn find_program(name: &str) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt as _;
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
         .map(|dir| dir.join(name))
-        .find(|file| fs::metadata(file).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0))
+        .find(|file| is_executable(file))
+}
+
+fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(file).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+/// The first interpreter that can load this module. Packages of the system serve the system's interpreter, which need
+/// not be the one that `PATH` finds first.
+fn python_with(module: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut candidates: Vec<PathBuf> =
+        ["/usr/bin"].map(PathBuf::from).into_iter().chain(std::env::split_paths(&path)).collect();
+    candidates.dedup();
+    candidates.into_iter().map(|dir| dir.join("python3")).filter(|file| is_executable(file)).find(|python| {
+        Command::new(python)
+            .args(["-I", "-c", &format!("import {module}")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    })
 }
 
 /// The family of the running system, told by `/etc/os-release`; `None` when neither is recognised.
@@ -200,6 +239,12 @@ mod tests {
         assert!(text.contains("apt-get install globus-gridftp-server-progs"), "{text}");
         assert!(text.contains("dnf install globus-gridftp-server-progs"), "{text}");
         assert!(text.contains("`globus-gridftp-server`"), "{text}");
+    }
+
+    #[test]
+    fn modules_are_looked_for_by_loading_them() {
+        assert_eq!(python_with("no_such_module_of_the_lab"), None);
+        assert!(PYFTPDLIB.is_only_for_tests() && !SERVER.is_only_for_tests());
     }
 
     #[test]

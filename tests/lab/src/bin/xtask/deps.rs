@@ -12,7 +12,7 @@ use crate::step;
 pub(crate) enum Wanted {
     /// To build and to run servers.
     Programs,
-    /// Also what the tests and lints need of cargo: nextest, rustfmt, clippy.
+    /// Also what the tests and lints need: further servers, and of cargo nextest, rustfmt, clippy.
     Tests,
 }
 
@@ -96,7 +96,8 @@ pub(crate) fn ensure(wanted: Wanted) -> Result<()> {
 }
 
 fn missing(wanted: Wanted) -> (Vec<&'static Component>, Vec<Tool>) {
-    let components = packages::ALL.iter().copied().filter(|c| !c.is_present()).collect();
+    let is_wanted = |component: &Component| wanted == Wanted::Tests || !component.is_only_for_tests();
+    let components = packages::ALL.iter().copied().filter(|c| is_wanted(c) && !c.is_present()).collect();
     let tools = match wanted {
         Wanted::Programs => Vec::new(),
         Wanted::Tests => Tool::ALL.into_iter().filter(|tool| !tool.is_present()).collect(),
