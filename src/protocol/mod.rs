@@ -12,6 +12,7 @@ pub(crate) mod address;
 pub(crate) mod classify;
 pub(crate) mod command;
 pub(crate) mod features;
+pub(crate) mod markers;
 pub(crate) mod mlsx;
 pub(crate) mod reply;
 pub(crate) mod time;

@@ -6,8 +6,14 @@
 
 mod entry;
 mod features;
+mod markers;
 mod range;
+mod ranges;
+mod restart;
 
 pub use entry::{Entry, EntryKind};
 pub use features::FeatureSet;
+pub use markers::{Marker, PerfMarker};
 pub use range::ByteRange;
+pub use ranges::RangeSet;
+pub use restart::RestartMarker;
