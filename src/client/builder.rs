@@ -219,7 +219,7 @@ mod tests {
             .application("copy", "2.0")
             .build()
             .unwrap();
-        let config = &client.inner.common.config;
+        let config = &client.config;
         assert_eq!(config.gsi, Credential::from_proxy_file("/p"));
         assert_eq!(config.plain, Credential::user_password("u", "hunter2").unwrap());
         assert_eq!(&*config.application, "appname=\"copy\";appver=\"2.0\";");

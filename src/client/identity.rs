@@ -112,7 +112,7 @@ impl Credentials {
     }
 
     /// Everything a login needs.
-    pub(super) async fn login(&self, config: &Config, key: &Key, sequential: bool) -> Result<Login> {
+    pub(super) async fn login(&self, application: &str, key: &Key, sequential: bool) -> Result<Login> {
         let who = &key.who;
         let identity = match who.credential.login() {
             Some((user, password, certain)) => Identity::Password { user, password, certain },
@@ -129,9 +129,9 @@ impl Credentials {
         Ok(Login {
             endpoint: who.endpoint.clone(),
             identity,
-            connect_limit: config.timeouts.connect_limit(),
-            reply_limit: config.timeouts.reply_limit(),
-            client_info: format!("scheme={};{}", who.endpoint.scheme(), config.application).into(),
+            connect_limit: key.connect_limit,
+            reply_limit: key.reply_limit,
+            client_info: format!("scheme={};{}", who.endpoint.scheme(), application).into(),
             sequential,
         })
     }
@@ -189,7 +189,7 @@ mod tests {
             .credential(Credential::user_password("lab", "pw").unwrap())
             .build()
             .unwrap();
-        Who::of(&client.inner.common.config, &Url::parse(url).unwrap(), &SessionOptions::default()).unwrap()
+        Who::of(&client.config, &Url::parse(url).unwrap(), &SessionOptions::default()).unwrap()
     }
 
     #[test]
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        let config = &Client::new().unwrap().inner.common.config;
+        let config = &Client::new().unwrap().config;
         let of = |url| Who::of(config, &Url::parse(url).unwrap(), &SessionOptions::default()).unwrap_err();
         assert_eq!(of("gsiftp://a:b@h/").kind(), ErrorKind::InvalidInput);
         assert_eq!(of("sshftp://h/").kind(), ErrorKind::Unsupported);

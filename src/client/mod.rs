@@ -1,7 +1,7 @@
 //! The client: who is asked for what, over which session, and for how long.
 //!
-//! [`Client`] is what users hold; `builder` makes it, `identity` decides who logs in, `pool` keeps the sessions of each
-//! endpoint, `limits` puts deadlines around operations, `metrics` counts.
+//! [`Client`] is what users hold; `builder` makes it, `view` gives it another identity or other limits, `identity` decides
+//! who logs in, `pool` keeps the sessions of each endpoint, `limits` puts deadlines around operations, `metrics` counts.
 //!
 //! Never here: replies and their meaning (`ops`), data channels (`session`), C (`engine`).
 
@@ -11,10 +11,12 @@ mod limits;
 mod metrics;
 mod pool;
 mod process;
+mod view;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -61,6 +63,8 @@ const FIRST_SWEEP: usize = 64;
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// The choices of this client; views of it share everything else.
+    config: Arc<Config>,
 }
 
 struct Inner {
@@ -85,7 +89,6 @@ struct Pools {
 /// What every pool of a client needs.
 #[derive(Debug)]
 struct Common {
-    config: Config,
     counters: Arc<Counters>,
     operations: metrics::Operations,
     credentials: Credentials,
@@ -96,6 +99,9 @@ struct Common {
 struct Key {
     who: Who,
     delegate: bool,
+    /// A connection that does not answer in time is given up, so who waits longer uses another one.
+    connect_limit: Duration,
+    reply_limit: Duration,
     /// A session lives and dies with the runtime that drives it.
     runtime: tokio::runtime::Id,
 }
@@ -106,6 +112,7 @@ pub(crate) struct SessionOptions {
     pub(crate) credential: Option<Credential>,
     /// The distinguished name the server has to have.
     pub(crate) subject: Option<Arc<str>>,
+    pub(crate) timeouts: Option<Timeouts>,
     /// The server needs a proxy. Whether it gets one is the client's policy.
     pub(crate) delegate: bool,
 }
@@ -126,21 +133,21 @@ impl Client {
 
     fn from_config(config: Config) -> Self {
         let common = Common {
-            config,
             counters: Arc::default(),
             operations: metrics::Operations::default(),
             credentials: Credentials::default(),
         };
-        Self { inner: Arc::new(Inner { common: Arc::new(common), pools: Mutex::default() }) }
+        let inner = Inner { common: Arc::new(common), pools: Mutex::default() };
+        Self { inner: Arc::new(inner), config: Arc::new(config) }
     }
 
-    /// What this client and its clones have done so far, and what they are doing now.
+    /// What this client, its clones and its views have done so far, and what they are doing now.
     pub fn metrics(&self) -> Metrics {
         Metrics::of(&self.inner.common.counters, &self.inner.common.operations)
     }
 
     pub(crate) fn timeouts(&self) -> &Timeouts {
-        &self.inner.common.config.timeouts
+        &self.config.timeouts
     }
 
     /// A place on a session that many operations use at once, for commands whose replies come on the control channel.
@@ -163,8 +170,7 @@ impl Client {
     /// # Cancel safety
     /// Cancel safe; the place in the queue is lost.
     pub(crate) async fn exclusive(&self, url: &Url, options: &SessionOptions) -> Result<Exclusive> {
-        let delegate =
-            options.delegate && self.inner.common.config.delegation == crate::options::Delegation::WhenNeeded;
+        let delegate = options.delegate && self.config.delegation == crate::options::Delegation::WhenNeeded;
         self.pool(url, options, delegate)?.exclusive().await
     }
 
@@ -173,8 +179,15 @@ impl Client {
             let message = "an operation was polled outside of a tokio runtime";
             return Err(Error::new(ErrorKind::InvalidInput, Phase::Input, message).with_side(Side::Local));
         };
-        let who = Who::of(&self.inner.common.config, url, options)?;
-        let key = Key { delegate: delegate && who.credential.is_gsi(), who, runtime: handle.id() };
+        let who = Who::of(&self.config, url, options)?;
+        let timeouts = options.timeouts.as_ref().unwrap_or(&self.config.timeouts);
+        let key = Key {
+            delegate: delegate && who.credential.is_gsi(),
+            who,
+            connect_limit: timeouts.connect_limit(),
+            reply_limit: timeouts.reply_limit(),
+            runtime: handle.id(),
+        };
         let mut pools = self.inner.pools.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pool) = pools.by_key.get(&key) {
             return Ok(Arc::clone(pool));
@@ -184,7 +197,7 @@ impl Client {
             pools.by_key.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.is_used());
             pools.sweep_at = pools.by_key.len() * 2;
         }
-        let pool = Arc::new(Pool::new(key.clone(), Arc::clone(&self.inner.common), handle));
+        let pool = Arc::new(Pool::new(key.clone(), &self.config, Arc::clone(&self.inner.common), handle));
         pools.by_key.insert(key, Arc::clone(&pool));
         Ok(pool)
     }
@@ -192,6 +205,6 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("config", &self.inner.common.config).finish_non_exhaustive()
+        f.debug_struct("Client").field("config", &self.config).finish_non_exhaustive()
     }
 }

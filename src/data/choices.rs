@@ -41,6 +41,7 @@ impl Choices {
             check_subject(subject).map_err(|error| error.with_url(&url))?;
         }
         self.session.delegate = self.options.needs_delegation();
+        self.session.timeouts = Some(self.timeouts);
         Ok(url)
     }
 

@@ -21,6 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::builder::Config;
 use super::metrics::Counted;
 use super::{Common, Key};
 use crate::error::{Error, ErrorKind, Phase, Result, Side, TimeoutKind};
@@ -35,15 +36,17 @@ const MAX_SHARED: usize = 4;
 pub(super) struct Pool {
     key: Key,
     common: Arc<Common>,
+    application: Arc<str>,
+    idle: Duration,
     runtime: Handle,
     state: Mutex<State>,
 }
 
 impl Pool {
-    pub(super) fn new(key: Key, common: Arc<Common>, runtime: Handle) -> Self {
-        let sessions = common.config.sessions;
+    pub(super) fn new(key: Key, config: &Config, common: Arc<Common>, runtime: Handle) -> Self {
+        let sessions = config.sessions;
         let state = Mutex::new(State::new(sessions, sessions.min(MAX_SHARED)));
-        Self { key, common, runtime, state }
+        Self { key, common, application: Arc::clone(&config.application), idle: config.idle, runtime, state }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -187,11 +190,11 @@ impl Attempt {
     }
 
     async fn login(&self) -> Result<Session> {
-        let Pool { key, common, .. } = &*self.pool;
+        let Pool { key, common, application, .. } = &*self.pool;
         let sequential = self.pool.lock().sequential;
         // Files can be on servers that do not answer.
-        let limit = common.config.timeouts.connect_limit();
-        let login = timeout(limit, common.credentials.login(&common.config, key, sequential)).await;
+        let limit = key.connect_limit;
+        let login = timeout(limit, common.credentials.login(application, key, sequential)).await;
         let login = login.unwrap_or_else(|_| Err(unread(limit)))?;
         match login.open(&common.counters).await {
             // Once more: everybody who waits would get this answer, and connections do break.
@@ -230,7 +233,7 @@ impl Reaper {
     /// Closes what is due, and says when something will be again.
     fn round(&self) -> Option<Instant> {
         let pool = self.pool.upgrade()?;
-        let (closing, next) = pool.lock().expire(Instant::now(), pool.common.config.idle);
+        let (closing, next) = pool.lock().expire(Instant::now(), pool.idle);
         for session in closing {
             session.control.quit();
         }
