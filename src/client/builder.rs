@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Client;
 use crate::credential::Credential;
 use crate::error::{Error, Escaped, Result};
-use crate::options::{Delegation, Timeouts};
+use crate::options::{self, Delegation, Timeouts};
 use crate::protocol::command::is_control;
 
 /// Sessions for transfers to one endpoint, at most. More than a few never pay: see [`ClientBuilder::sessions_per_endpoint`].
@@ -18,8 +18,8 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Longest name or version of an application, in bytes.
 const MAX_NAME: usize = 100;
 
-/// Longest distinguished name, in bytes.
-const MAX_SUBJECT: usize = 4096;
+/// Longest assertion, in bytes: with its command it must be one line of a control connection.
+const MAX_ASSERTION: usize = 15 * 1024;
 
 /// The choices of a client, checked.
 #[derive(Debug, Clone)]
@@ -31,8 +31,12 @@ pub(super) struct Config {
     pub(super) sessions: usize,
     pub(super) idle: Duration,
     pub(super) delegation: Delegation,
+    pub(super) rfc1738_paths: bool,
     /// What follows the scheme in `SITE CLIENTINFO`.
     pub(super) application: Arc<str>,
+    /// Whether servers are reached over IPv6.
+    pub(super) ipv6: bool,
+    pub(super) assertion: Option<Arc<str>>,
 }
 
 /// Makes a [`Client`].
@@ -70,7 +74,10 @@ impl Default for ClientBuilder {
                 sessions: SESSIONS,
                 idle: IDLE,
                 delegation: Delegation::default(),
+                rfc1738_paths: false,
                 application: "".into(),
+                ipv6: true,
+                assertion: None,
             },
             subject: None,
             application: (env!("CARGO_PKG_NAME").to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
@@ -137,6 +144,36 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether paths of URLs are relative to the folder of the login, as RFC 1738 §3.2.2 has it. Default: no, `/data/x` is
+    /// absolute and `/~/x` below the home folder.
+    ///
+    /// With it `ftp://host/data/x` is `data/x` in the folder that the login begins in, and an absolute path is written with
+    /// a second slash, as it is or encoded: `ftp://host//data/x`, `ftp://host/%2Fdata/x`. `/~/x` means the same either way.
+    ///
+    /// Corresponds to `globus_ftp_client_handleattr_set_rfc1738_url` (RFC 1738 §3.2.2).
+    pub fn rfc1738_paths(mut self, relative: bool) -> Self {
+        self.config.rfc1738_paths = relative;
+        self
+    }
+
+    /// Whether servers may be reached over IPv6. Default: true; the addresses of a host take turns (RFC 8305), and data
+    /// channels use the family of the control connection. With false, only IPv4 is used.
+    ///
+    /// Corresponds to `globus_ftp_client_operationattr_set_allow_ipv6`, whose default is false.
+    pub fn allow_ipv6(mut self, allow: bool) -> Self {
+        self.config.ipv6 = allow;
+        self
+    }
+
+    /// What an authorization service said about the user, for servers that want to hear it (`SITE AUTHZ_ASSERT`, sent
+    /// once per session). Text in one line, at most 15 KiB. Default: none.
+    ///
+    /// Corresponds to `globus_ftp_client_operationattr_set_authz_assert`.
+    pub fn authz_assertion(mut self, assertion: impl Into<String>) -> Self {
+        self.config.assertion = Some(assertion.into().into());
+        self
+    }
+
     /// Checks the choices and makes the client. Nothing is read, looked up or connected to.
     ///
     /// # Errors
@@ -155,6 +192,7 @@ impl ClientBuilder {
         let (name, version) = &self.application;
         check_name("name", name)?;
         check_name("version", version)?;
+        config.assertion.as_deref().map_or(Ok(()), check_assertion)?;
         config.application = format!("appname=\"{name}\";appver=\"{version}\";").into();
         Ok(Client::from_config(config))
     }
@@ -162,21 +200,19 @@ impl ClientBuilder {
 
 /// A distinguished name as Globus writes it.
 pub(crate) fn check_subject(subject: &str) -> Result<Arc<str>> {
-    let shown = || Escaped(&subject.as_bytes()[..subject.len().min(200)]).to_string();
-    if subject.bytes().any(is_control) || subject.len() > MAX_SUBJECT {
-        return Err(Error::invalid(format!(
-            "the subject \"{}\" has {} bytes, expected at most {MAX_SUBJECT}, none of them a control byte",
-            shown(),
-            subject.len()
-        )));
-    }
-    if !subject.starts_with('/') || !subject.contains('=') {
-        return Err(Error::invalid(format!(
-            "the subject \"{}\" is no distinguished name, expected one like /O=Grid/CN=host",
-            shown()
-        )));
-    }
+    options::check_subject(subject)?;
     Ok(subject.into())
+}
+
+/// One line of text; never shown, as it may be worth something to a thief.
+pub(crate) fn check_assertion(assertion: &str) -> Result<()> {
+    if assertion.is_empty() || assertion.len() > MAX_ASSERTION || assertion.bytes().any(is_control) {
+        return Err(Error::invalid(format!(
+            "an assertion of {} bytes cannot be sent, expected 1 to {MAX_ASSERTION} without control bytes",
+            assertion.len()
+        )));
+    }
+    Ok(())
 }
 
 fn check_name(what: &str, text: &str) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The client: who is asked for what, over which session, and for how long.
 //!
 //! [`Client`] is what users hold; `builder` makes it, `view` gives it another identity or other limits, `identity` decides
-//! who logs in, `pool` keeps the sessions of each endpoint, `limits` puts deadlines around operations, `metrics` counts.
+//! who logs in, `paths` what the path of a URL means, `pool` keeps the sessions of each endpoint, `limits` puts deadlines around operations, `metrics` counts.
 //!
 //! Never here: replies and their meaning (`ops`), data channels (`session`), C (`engine`).
 
@@ -9,6 +9,7 @@ mod builder;
 mod identity;
 mod limits;
 mod metrics;
+mod paths;
 mod pool;
 mod process;
 mod view;
@@ -27,7 +28,7 @@ use crate::session::Counters;
 use crate::url::Url;
 
 pub use builder::ClientBuilder;
-pub(crate) use builder::check_subject;
+pub(crate) use builder::{check_assertion, check_subject};
 pub(crate) use limits::Repeat;
 pub use metrics::Metrics;
 pub(crate) use pool::{Exclusive, Shared};
@@ -102,6 +103,8 @@ struct Key {
     /// A connection that does not answer in time is given up, so who waits longer uses another one.
     connect_limit: Duration,
     reply_limit: Duration,
+    /// Whether it may go over IPv6.
+    ipv6: bool,
     /// A session lives and dies with the runtime that drives it.
     runtime: tokio::runtime::Id,
 }
@@ -113,6 +116,10 @@ pub(crate) struct SessionOptions {
     /// The distinguished name the server has to have.
     pub(crate) subject: Option<Arc<str>>,
     pub(crate) timeouts: Option<Timeouts>,
+    /// The credential that the server uses on data channels.
+    pub(crate) data_security: Option<Credential>,
+    /// What the server is told after the login.
+    pub(crate) authz_assertion: Option<Arc<str>>,
     /// The server needs a proxy. Whether it gets one is the client's policy.
     pub(crate) delegate: bool,
 }
@@ -186,6 +193,7 @@ impl Client {
             who,
             connect_limit: timeouts.connect_limit(),
             reply_limit: timeouts.reply_limit(),
+            ipv6: self.config.ipv6,
             runtime: handle.id(),
         };
         let mut pools = self.inner.pools.lock().unwrap_or_else(PoisonError::into_inner);

@@ -62,7 +62,7 @@ impl Get {
                 // If this future is dropped now, nobody knows what the server has been told.
                 lease.mark_broken();
                 let request = GetRequest {
-                    path: Bytes::copy_from_slice(&url.server_path()),
+                    path: Bytes::copy_from_slice(&choices.client.server_path(&url)),
                     range,
                     options: choices.options.clone(),
                     limits: choices.limits(),

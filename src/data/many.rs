@@ -128,7 +128,10 @@ impl GetMany {
         let items = urls
             .iter()
             .enumerate()
-            .map(|(index, url)| Item { index, path: Bytes::copy_from_slice(&url.server_path()) })
+            .map(|(index, url)| Item {
+                index,
+                path: Bytes::copy_from_slice(&choices.client.server_path(url)),
+            })
             .collect();
         let limits = choices.limits();
         let pipeline = Pipeline::new(items, choices.options.clone(), limits, builder.check_sizes);

@@ -59,7 +59,7 @@ impl Put {
             let lease = choices.client.exclusive(url, &choices.session).await?;
             let reused = lease.is_reused();
             let request = PutRequest {
-                path: Bytes::copy_from_slice(&url.server_path()),
+                path: Bytes::copy_from_slice(&choices.client.server_path(url)),
                 offset: builder.offset,
                 check_size: builder.check_size,
                 options: choices.options.clone(),

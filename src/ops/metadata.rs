@@ -153,7 +153,7 @@ impl Client {
 
     /// Sends one command about the URL's path, which changes nothing, and gives back a reply that is positive.
     async fn ask(&self, url: &Url, verb: &'static str, doing: &'static str) -> Result<Reply> {
-        let command = Command::with(verb, url.server_path())?;
+        let command = Command::with(verb, self.server_path(url))?;
         let reply = self.operation(url, Repeat::Harmless).reply(command).await?;
         completed(reply, doing).map_err(|error| error.with_url(url))
     }

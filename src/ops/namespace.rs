@@ -114,8 +114,8 @@ impl Client {
                 format!("a rename to {to} is not possible, expected the same server and user on both sides");
             return Err(Error::invalid(message).with_url(&from));
         }
-        let first = Command::with("RNFR", from.server_path())?;
-        let second = Command::with("RNTO", to.server_path())?;
+        let first = Command::with("RNFR", self.server_path(&from))?;
+        let second = Command::with("RNTO", self.server_path(&to))?;
         let (found, renamed) = self.operation(&from, Repeat::Never).replies(first, second).await?;
         // Refused already: the answer to RNTO is only about the order of commands.
         let result = if found.is_intermediate() {
@@ -127,7 +127,7 @@ impl Client {
     }
 
     async fn change(&self, url: &Url, verb: &'static str, doing: &'static str) -> Result<()> {
-        let command = Command::with(verb, url.server_path())?;
+        let command = Command::with(verb, self.server_path(url))?;
         let reply = self.operation(url, Repeat::Never).reply(command).await?;
         completed(reply, doing).map(drop).map_err(|error| error.with_url(url))
     }
