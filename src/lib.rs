@@ -20,6 +20,7 @@
 //! | [`Client`], [`ClientBuilder`] | sessions with any number of servers, pooled; cheap to clone, for all tasks to share |
 //! | [`Url`], [`Endpoint`], [`Scheme`] | where a file is, checked part by part |
 //! | [`Credential`] | who the user is: a proxy, PEM text, certificate and key, a password, nobody |
+//! | [`Credential::info`], [`Credential::make_proxy`], [`Credential::watch`] | what it says, a proxy of it, its renewal |
 //! | [`Client::get`] → [`Get`], [`Reader`] | a file's contents: as blocks, as a byte stream in order, or all at once |
 //! | [`Client::put`] → [`Put`], [`Writer`] | the way back, from [`Bytes`] or as a byte stream |
 //! | [`Client::get_many`] → [`GetMany`] | many files of one server through one pipeline |
@@ -167,7 +168,9 @@ mod url;
 
 pub use bytes::Bytes;
 pub use client::{Client, ClientBuilder, EngineMetrics, Metrics, engine_metrics, init, shutdown};
-pub use credential::Credential;
+pub use credential::{
+    Credential, CredentialInfo, CredentialKind, CredentialWatch, PassphraseError, ProxyBuilder, ProxyForm,
+};
 pub use data::{
     Block, Get, GetBuilder, GetMany, GetManyBuilder, ManyFile, Put, PutBuilder, PutSummary, Reader, Writer,
 };

@@ -79,7 +79,15 @@ fn named(user: &str, credential: &Credential) -> Result<Credential> {
 /// GSI credentials that were imported, so that a thousand logins import once.
 #[derive(Debug, Default)]
 pub(super) struct Credentials {
-    imported: Mutex<HashMap<Credential, (Bytes, CredentialHandle)>>,
+    imported: Mutex<HashMap<Credential, Imported>>,
+}
+
+#[derive(Debug, Clone)]
+struct Imported {
+    text: Bytes,
+    /// `None` where only Globus understands the certificates.
+    begins: Option<SystemTime>,
+    handle: CredentialHandle,
 }
 
 impl Credentials {
@@ -89,25 +97,25 @@ impl Credentials {
     /// `Authentication` when there is none or Globus does not take it; `CredentialExpired`.
     async fn handle(&self, credential: &Credential) -> Result<CredentialHandle> {
         let pem = credential.load().await?;
-        let known =
-            self.lock().get(credential).filter(|(text, _)| *text == pem).map(|(_, handle)| handle.clone());
-        let handle = match known {
-            Some(handle) => handle,
+        let known = self.lock().get(credential).filter(|imported| imported.text == pem).cloned();
+        let imported = match known {
+            Some(imported) => imported,
             None => {
-                let imported = Engine::get().await?.import_credential(pem.clone()).await;
-                let handle = imported.map_err(|error| not_accepted(credential, error))?;
+                let handle = Engine::get().await?.import_credential(pem.clone()).await;
+                let handle = handle.map_err(|error| not_accepted(credential, error))?;
+                let new = Imported { begins: crate::credential::begins(&pem).ok(), text: pem, handle };
                 let mut imported = self.lock();
                 if imported.len() >= MAX_CREDENTIALS {
                     imported.clear();
                 }
-                imported.insert(credential.clone(), (pem, handle.clone()));
-                handle
+                imported.insert(credential.clone(), new.clone());
+                new
             }
         };
-        check_lifetime(handle)
+        check_lifetime(imported)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Credential, (Bytes, CredentialHandle)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Credential, Imported>> {
         self.imported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -148,12 +156,20 @@ fn not_accepted(credential: &Credential, error: Error) -> Error {
         .with_source(error)
 }
 
-fn check_lifetime(handle: CredentialHandle) -> Result<CredentialHandle> {
+/// Servers would refuse it too, but not say why, and not before a connection was made.
+fn check_lifetime(imported: Imported) -> Result<CredentialHandle> {
+    let Imported { begins, handle, .. } = imported;
+    let now = SystemTime::now();
     let expires = handle.expires();
-    if expires > SystemTime::now() {
-        return Ok(handle);
-    }
-    let message = format!("the credential of \"{}\" expired at {}", handle.subject(), utc(expires));
+    let message = match begins {
+        _ if expires <= now => {
+            format!("the credential of \"{}\" expired at {}", handle.subject(), utc(expires))
+        }
+        Some(begins) if begins > now => {
+            format!("the credential of \"{}\" is not good before {}", handle.subject(), utc(begins))
+        }
+        _ => return Ok(handle),
+    };
     Err(Error::new(ErrorKind::CredentialExpired, Phase::Credential, message).with_side(Side::Local))
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::pem;
+use super::pem::{self, Locked};
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 
 /// What the search depends on.
@@ -35,15 +35,15 @@ impl Places {
 }
 
 /// The user's credential, from the first place where one should be.
-pub(super) fn search(places: &Places) -> Result<Bytes> {
+pub(super) fn search(places: &Places, locked: Locked) -> Result<Bytes> {
     if let Some(proxy) = &places.proxy {
-        return read_proxy(proxy).map_err(|error| hinted(&error, "X509_USER_PROXY names it"));
+        return read_proxy(proxy, locked).map_err(|error| hinted(&error, "X509_USER_PROXY names it"));
     }
     if exists(&places.default_proxy) {
-        return read_proxy(&places.default_proxy);
+        return read_proxy(&places.default_proxy, locked);
     }
     match (&places.certificate, &places.key) {
-        (Some(certificate), Some(key)) => return read_pair(certificate, key),
+        (Some(certificate), Some(key)) => return read_pair(certificate, key, locked),
         (Some(_), None) => {
             return Err(unusable("X509_USER_CERT is set and X509_USER_KEY is not, expected both or none"));
         }
@@ -56,7 +56,7 @@ pub(super) fn search(places: &Places) -> Result<Bytes> {
     if let Some(globus) = &globus {
         let (certificate, key) = (globus.join("usercert.pem"), globus.join("userkey.pem"));
         if exists(&certificate) && exists(&key) {
-            return read_pair(&certificate, &key);
+            return read_pair(&certificate, &key, locked);
         }
     }
     let home =
@@ -69,20 +69,22 @@ pub(super) fn search(places: &Places) -> Result<Bytes> {
 }
 
 /// A proxy: certificate, key and chain in one file.
-pub(super) fn read_proxy(path: &Path) -> Result<Bytes> {
+pub(super) fn read_proxy(path: &Path, locked: Locked) -> Result<Bytes> {
     let text = read(path, true)?;
-    pem::check(&text).map_err(|problem| unusable(format!("the credential file {path:?} {problem}")))?;
+    pem::check(&text, locked)
+        .map_err(|problem| unusable(format!("the credential file {path:?} {problem}")))?;
     Ok(text.into())
 }
 
 /// Certificate and key in two files.
-pub(super) fn read_pair(certificate: &Path, key: &Path) -> Result<Bytes> {
+pub(super) fn read_pair(certificate: &Path, key: &Path, locked: Locked) -> Result<Bytes> {
     let mut text = read(certificate, false)?;
     let private = read(key, true)?;
-    pem::check_key(&private).map_err(|problem| unusable(format!("the key file {key:?} {problem}")))?;
+    pem::check_key(&private, locked)
+        .map_err(|problem| unusable(format!("the key file {key:?} {problem}")))?;
     text.push(b'\n');
     text.extend_from_slice(&private);
-    pem::check(&text)
+    pem::check(&text, locked)
         .map_err(|problem| unusable(format!("the certificate file {certificate:?} {problem}")))?;
     Ok(text.into())
 }

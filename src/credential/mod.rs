@@ -2,22 +2,42 @@
 //!
 //! A [`Credential`] says where an identity comes from; nothing is read before it is needed, and files are read again for
 //! each new session, so that a proxy that was renewed meanwhile is used. Here live the rules of the search and of what is
-//! acceptable in a file.
+//! acceptable in a file (`files`, `pem`); what a certificate says (`certificate`, `info`, and names as Globus writes them in
+//! `name`); making proxies (`proxy`, with private keys in `secret`); and watching a file for its renewal (`watch`).
+//! Certificates are read and signed by OpenSSL, through its safe interface; the little of DER that this leaves out is in
+//! `der`.
 //!
-//! Never here: what is inside a certificate (the engine asks Globus), and host or service certificates. Those are never
-//! picked up by themselves, not for root either: they say what a machine is, not who a user is.
+//! Never here: whether a certificate can be trusted (Globus judges that, in the engine's handshakes), and host or service
+//! certificates. Those are never picked up by themselves, not for root either: they say what a machine is, not who a user
+//! is.
 
+mod certificate;
+mod der;
 mod files;
+mod info;
+mod name;
 mod pem;
+mod proxy;
+mod secret;
+mod watch;
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::protocol::command::is_control;
+
+pub use info::{CredentialInfo, CredentialKind, ProxyForm};
+use pem::Locked;
+pub use proxy::ProxyBuilder;
+pub use secret::PassphraseError;
+pub use watch::CredentialWatch;
 
 /// Longest user name, password or address, in bytes.
 const MAX_TEXT: usize = 1024;
@@ -38,9 +58,29 @@ const ANONYMOUS: &str = "anonymous@";
 /// assert_eq!(format!("{someone:?}"), r#"Credential(user "lab" with a password)"#);
 /// # Ok::<(), gridftp::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct Credential {
-    source: Arc<Source>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    source: Source,
+    /// How many renewals a watch has seen.
+    renewals: AtomicU64,
+}
+
+impl PartialEq for Credential {
+    fn eq(&self, other: &Self) -> bool {
+        self.inner.source == other.inner.source
+    }
+}
+
+impl Eq for Credential {}
+
+impl Hash for Credential {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.inner.source.hash(state);
+    }
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -80,13 +120,15 @@ impl Credential {
     /// more than 1 MiB.
     pub fn from_pem(pem: impl Into<Bytes>) -> Result<Self> {
         let pem = pem.into();
-        pem::check(&pem).map_err(|problem| Error::invalid(format!("the PEM text {problem}")))?;
+        pem::check(&pem, Locked::Refused)
+            .map_err(|problem| Error::invalid(format!("the PEM text {problem}")))?;
         Ok(Self::of(Source::Pem(pem)))
     }
 
     /// A certificate (with its chain, if it needs one) and its private key in two files.
     ///
-    /// The key must be the user's own, closed to everybody else, and not encrypted: for one that is, make a proxy.
+    /// The key must be the user's own, closed to everybody else, and not encrypted: for one that is,
+    /// [make a proxy](Credential::make_proxy).
     pub fn from_cert_and_key(certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
         Self::of(Source::CertAndKey(certificate.as_ref().to_owned(), key.as_ref().to_owned()))
     }
@@ -121,21 +163,30 @@ impl Credential {
     }
 
     fn of(source: Source) -> Self {
-        Self { source: Arc::new(source) }
+        Self { inner: Arc::new(Inner { source, renewals: AtomicU64::new(0) }) }
     }
 
     /// Whether it is for GSI.
     pub(crate) fn is_gsi(&self) -> bool {
-        !matches!(*self.source, Source::Password(..) | Source::Anonymous(_))
+        !matches!(self.inner.source, Source::Password(..) | Source::Anonymous(_))
     }
 
     /// User name, password, and whether any password would do.
     pub(crate) fn login(&self) -> Option<(Arc<str>, Arc<str>, bool)> {
-        match &*self.source {
+        match &self.inner.source {
             Source::Password(user, password) => Some((Arc::clone(user), Arc::clone(password), false)),
             Source::Anonymous(email) => Some(("anonymous".into(), Arc::clone(email), true)),
             _ => None,
         }
+    }
+
+    /// How many renewals a watch has seen so far: sessions of an earlier count serve no new operation.
+    pub(crate) fn renewals(&self) -> u64 {
+        self.inner.renewals.load(Ordering::Acquire)
+    }
+
+    fn renewed(&self) {
+        self.inner.renewals.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The PEM text of a GSI credential, read anew.
@@ -143,14 +194,23 @@ impl Credential {
     /// # Errors
     /// `Authentication` when there is none or it is not acceptable, naming the file and what is wrong with it.
     pub(crate) async fn load(&self) -> Result<Bytes> {
-        if let Source::Pem(pem) = &*self.source {
+        self.read(Locked::Refused).await
+    }
+
+    /// [`Credential::load`] for those who have the pass phrase, or need no private key.
+    async fn load_locked(&self) -> Result<Bytes> {
+        self.read(Locked::Accepted).await
+    }
+
+    async fn read(&self, locked: Locked) -> Result<Bytes> {
+        if let Source::Pem(pem) = &self.inner.source {
             return Ok(pem.clone());
         }
         let credential = self.clone();
-        let reading = tokio::task::spawn_blocking(move || match &*credential.source {
-            Source::Search => files::search(&files::Places::of_this_process()),
-            Source::ProxyFile(path) => files::read_proxy(path),
-            Source::CertAndKey(certificate, key) => files::read_pair(certificate, key),
+        let reading = tokio::task::spawn_blocking(move || match &credential.inner.source {
+            Source::Search => files::search(&files::Places::of_this_process(), locked),
+            Source::ProxyFile(path) => files::read_proxy(path, locked),
+            Source::CertAndKey(certificate, key) => files::read_pair(certificate, key, locked),
             Source::Pem(pem) => Ok(pem.clone()),
             Source::Password(..) | Source::Anonymous(_) => {
                 Err(files::unusable("a password is no GSI credential"))
@@ -164,6 +224,14 @@ impl Credential {
     }
 }
 
+/// When the time of a credential begins, from its PEM text.
+///
+/// # Errors
+/// `Authentication` when it cannot be read.
+pub(crate) fn begins(pem: &[u8]) -> Result<SystemTime> {
+    certificate::describe(pem).map(|info| info.not_before())
+}
+
 impl Default for Credential {
     fn default() -> Self {
         Self::default_search()
@@ -173,7 +241,7 @@ impl Default for Credential {
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credential(")?;
-        match &*self.source {
+        match &self.inner.source {
             Source::Search => f.write_str("default search"),
             Source::ProxyFile(path) => write!(f, "proxy file {path:?}"),
             Source::Pem(pem) => write!(f, "{} bytes of PEM text", pem.len()),

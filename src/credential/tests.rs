@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use super::files::{Places, read_pair, read_proxy, search};
+use super::files::{self, Places};
 use super::*;
 use crate::{ErrorKind, Phase, Side};
 
@@ -34,6 +34,18 @@ impl Folder {
             ..Places::default()
         }
     }
+}
+
+fn search(places: &Places) -> Result<Bytes> {
+    files::search(places, Locked::Refused)
+}
+
+fn read_proxy(path: &Path) -> Result<Bytes> {
+    files::read_proxy(path, Locked::Refused)
+}
+
+fn read_pair(certificate: &Path, key: &Path) -> Result<Bytes> {
+    files::read_pair(certificate, key, Locked::Refused)
 }
 
 #[track_caller]

@@ -84,6 +84,8 @@ pub(crate) struct SessionSecurity {
     pub(crate) delegated: bool,
     /// `DCAU N` was accepted; without it the server authenticates data channels (its default is `A`).
     pub(crate) dcau_off: bool,
+    /// Which renewal of the credential it was, as the pool counts them.
+    pub(crate) renewal: u64,
 }
 
 impl Session {
@@ -422,8 +424,12 @@ impl Attempt<'_> {
             dcau_off = self.answer(dcau).await?.is_completion();
         }
         drop(tail.client_info);
-        let security =
-            security.map(|(credential, delegated)| SessionSecurity { credential, delegated, dcau_off });
+        let security = security.map(|(credential, delegated)| SessionSecurity {
+            credential,
+            delegated,
+            dcau_off,
+            renewal: 0,
+        });
         Ok(Session {
             control: self.control.clone(),
             features: Arc::new(features),

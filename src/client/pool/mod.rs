@@ -50,7 +50,9 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.renewal = self.key.who.credential.renewals();
+        state
     }
 
     /// Whether anything is open, on its way or wanted.
@@ -191,19 +193,27 @@ impl Attempt {
 
     async fn login(&self) -> Result<Session> {
         let Pool { key, common, application, .. } = &*self.pool;
+        // Before it is read: one that is renewed in between is used once too seldom, never once too often.
+        let renewal = key.who.credential.renewals();
         let sequential = self.pool.lock().sequential;
         // Files can be on servers that do not answer.
         let limit = key.connect_limit;
         let login = timeout(limit, common.credentials.login(application, key, sequential)).await;
         let login = login.unwrap_or_else(|_| Err(unread(limit)))?;
-        match login.open(&common.counters).await {
+        let opened = match login.open(&common.counters).await {
             // Once more: everybody who waits would get this answer, and connections do break.
             Err(error) if error.kind() == ErrorKind::ConnectionLost => {
                 tracing::debug!(endpoint = %key.who.endpoint, "the login is tried once more: {error}");
                 login.open(&common.counters).await
             }
             result => result,
-        }
+        };
+        opened.map(|mut session| {
+            if let Some(security) = &mut session.security {
+                security.renewal = renewal;
+            }
+            session
+        })
     }
 }
 

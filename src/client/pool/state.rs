@@ -88,6 +88,8 @@ pub(super) struct State {
     max_shared: usize,
     busy_until: Option<Instant>,
     next_number: u64,
+    /// Sessions of an earlier renewal of their credential serve nobody new.
+    pub(super) renewal: u64,
     /// The server does not read commands ahead.
     pub(super) sequential: bool,
     /// A reaper runs.
@@ -110,6 +112,7 @@ impl State {
             max_shared,
             busy_until: None,
             next_number: 0,
+            renewal: 0,
             sequential: false,
             reaping: false,
             retired: false,
@@ -139,8 +142,11 @@ impl State {
 
     fn take_seat(&mut self) -> Option<Place> {
         let seats = if self.sequential { SEATS_SEQUENTIAL } else { SEATS };
-        let free =
-            self.shared.iter_mut().filter(|member| member.seats_taken < seats && is_usable(&member.session));
+        let renewal = self.renewal;
+        let free = self
+            .shared
+            .iter_mut()
+            .filter(|member| member.seats_taken < seats && is_usable(&member.session, renewal));
         let member = free.min_by_key(|member| member.seats_taken)?;
         member.seats_taken += 1;
         let rested = if member.seats_taken > 1 { Duration::ZERO } else { member.since.elapsed() };
@@ -192,11 +198,11 @@ impl State {
     }
 
     fn remove_dead(&mut self, closing: &mut Vec<Session>) {
-        closing.extend(
-            self.idle.extract_if(.., |parked| !is_usable(&parked.session)).map(|parked| parked.session),
-        );
-        // Those who still have a seat there keep the session until they have noticed.
-        self.shared.retain(|member| is_usable(&member.session));
+        let renewal = self.renewal;
+        let dead = self.idle.extract_if(.., |parked| !is_usable(&parked.session, renewal));
+        closing.extend(dead.map(|parked| parked.session));
+        // Those who still have a seat there keep the session until they have noticed, or are done.
+        self.shared.retain(|member| is_usable(&member.session, renewal));
     }
 
     /// An idle session, or a shared one that nobody shares; whether somebody used it before.
@@ -349,8 +355,11 @@ fn next_waiter<T>(waiters: &mut VecDeque<oneshot::Sender<T>>) -> Option<oneshot:
     }
 }
 
-/// Whether a session can be given to somebody: open, and with a credential that is still good for data channels.
-fn is_usable(session: &Session) -> bool {
+/// Whether a session can be given to somebody: open, with the credential that is there now, which is still good for data
+/// channels.
+fn is_usable(session: &Session, renewal: u64) -> bool {
     session.control.is_open()
-        && session.security.as_ref().is_none_or(|security| security.credential.expires() > SystemTime::now())
+        && session.security.as_ref().is_none_or(|security| {
+            security.renewal >= renewal && security.credential.expires() > SystemTime::now()
+        })
 }
