@@ -25,11 +25,25 @@ pub(super) struct Who {
     /// The local user asked for after a GSI login.
     pub(super) account: Option<Arc<str>>,
     pub(super) subject: Option<Arc<str>>,
+    /// The credential that the server uses on data channels.
+    pub(super) data_security: Option<Credential>,
+    /// What the server is told about the user after the login.
+    pub(super) assertion: Option<Arc<str>>,
 }
 
 impl Who {
     pub(super) fn of(config: &Config, url: &Url, options: &SessionOptions) -> Result<Self> {
         let endpoint = url.endpoint().clone();
+        let assertion = options.authz_assertion.clone().or_else(|| config.assertion.clone());
+        if let Some(credential) = &options.data_security
+            && (!credential.is_gsi() || url.scheme() != Scheme::Gsiftp)
+        {
+            // Its private key must not travel in clear text, and a password is nothing for a data channel.
+            let message = "a credential for data channels needs a GSI credential and a gsiftp:// URL";
+            return Err(Error::new(ErrorKind::Unsupported, Phase::Input, message)
+                .with_side(Side::Local)
+                .with_url(url));
+        }
         match url.scheme() {
             Scheme::Ftp => {
                 let own = options.credential.as_ref().filter(|credential| !credential.is_gsi());
@@ -39,7 +53,14 @@ impl Who {
                     (Some(user), None) => named(user, own.unwrap_or(&config.plain))?,
                     (None, _) => own.unwrap_or(&config.plain).clone(),
                 };
-                Ok(Self { endpoint, credential, account: None, subject: None })
+                Ok(Self {
+                    endpoint,
+                    credential,
+                    account: None,
+                    subject: None,
+                    data_security: None,
+                    assertion,
+                })
             }
             Scheme::Gsiftp => {
                 if url.password().is_some() {
@@ -54,6 +75,8 @@ impl Who {
                     credential: own.unwrap_or(&config.gsi).clone(),
                     account: url.user().map(Into::into),
                     subject: options.subject.clone().or_else(|| config.subject.clone()),
+                    data_security: options.data_security.clone(),
+                    assertion,
                 })
             }
             Scheme::Sshftp => {
@@ -96,6 +119,11 @@ impl Credentials {
     /// # Errors
     /// `Authentication` when there is none or Globus does not take it; `CredentialExpired`.
     async fn handle(&self, credential: &Credential) -> Result<CredentialHandle> {
+        Ok(self.with_text(credential).await?.1)
+    }
+
+    /// The same, with its text.
+    async fn with_text(&self, credential: &Credential) -> Result<(Bytes, CredentialHandle)> {
         let pem = credential.load().await?;
         let known = self.lock().get(credential).filter(|imported| imported.text == pem).cloned();
         let imported = match known {
@@ -112,7 +140,7 @@ impl Credentials {
                 new
             }
         };
-        check_lifetime(imported)
+        Ok((imported.text.clone(), check_lifetime(imported)?))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Credential, Imported>> {
@@ -134,9 +162,16 @@ impl Credentials {
                 account: who.account.clone(),
             },
         };
+        let data_credential = match &who.data_security {
+            Some(credential) => Some(self.with_text(credential).await?),
+            None => None,
+        };
         Ok(Login {
             endpoint: who.endpoint.clone(),
             identity,
+            data_credential,
+            assertion: who.assertion.clone(),
+            ipv6: key.ipv6,
             connect_limit: key.connect_limit,
             reply_limit: key.reply_limit,
             client_info: format!("scheme={};{}", who.endpoint.scheme(), application).into(),

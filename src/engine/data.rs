@@ -33,6 +33,8 @@ pub(crate) struct PortSettings {
     pub(crate) tcp_buffer_bytes: Option<u32>,
     /// Whether IPv6 addresses are used.
     pub(crate) ipv6: bool,
+    /// Which stripe of several carries what we send.
+    pub(crate) layout: Layout,
     pub(crate) security: PortSecurity,
     /// Who may connect to our listener: everybody else's data is refused. None where DCAU proves the peer.
     pub(crate) allowed_peers: Option<Vec<IpAddr>>,
@@ -43,8 +45,19 @@ pub(crate) struct PortSettings {
 pub(crate) enum PortSecurity {
     /// DCAU N: nobody is authenticated, nothing is protected.
     None,
-    /// DCAU A: both ends show the same identity, the user's.
-    Own { credential: CredentialHandle, protection: Protection },
+    /// DCAU A and S: we show the credential, and the peer has to show the same identity, or the subject if there is one.
+    Proven { credential: CredentialHandle, subject: Option<String>, protection: Protection },
+}
+
+/// Which stripe carries which bytes of a put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Block after block, as they come, each on the next stripe.
+    Turns,
+    /// Blocks of this many bytes, by their place in the file. Never 0.
+    Blocks(u64),
+    /// A contiguous part of the file for each stripe.
+    Parts { size: u64 },
 }
 
 /// PROT levels that the data half knows.

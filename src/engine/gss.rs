@@ -335,6 +335,15 @@ impl Contexts {
     }
 }
 
+/// Refuses what GSSAPI does not take as a distinguished name.
+pub(super) fn check_subject(subject: &str) -> Result<(), Failure> {
+    let mut name = import_name(&TargetName::Subject(subject.to_owned()))?;
+    let mut minor = 0;
+    // SAFETY: the name was imported just now, and is released once.
+    unsafe { sys::gss_release_name(&raw mut minor, &raw mut name) };
+    Ok(())
+}
+
 /// The name that the server's certificate is compared with.
 fn import_name(target: &TargetName) -> Result<sys::gss_name_t, Failure> {
     let (text, host) = match target {

@@ -94,15 +94,26 @@ impl Handle {
                 subject: ptr::null_mut(),
             },
         };
+        // Lives until the end of this function.
+        let text;
         let (credential, protection) = match security {
             PortSecurity::None => (ptr::null_mut(), None),
-            PortSecurity::Own { credential, protection } => {
+            PortSecurity::Proven { credential, subject: None, protection } => {
                 dcau.mode = sys::globus_ftp_control_dcau_mode_t::GLOBUS_FTP_CONTROL_DCAU_SELF;
                 (credentials.raw(credential)?, Some(*protection))
             }
+            PortSecurity::Proven { credential, subject: Some(subject), protection } => {
+                text = subject_text(subject)?;
+                dcau.mode = sys::globus_ftp_control_dcau_mode_t::GLOBUS_FTP_CONTROL_DCAU_SUBJECT;
+                // SAFETY: writing a pointer to a field of the union that is valid for every pattern; the modes of both
+                // its structures are at the same place.
+                dcau.subject.subject = text.as_ptr().cast_mut();
+                (credentials.raw(credential)?, Some(*protection))
+            }
         };
-        // SAFETY: `dcau` lives until the call returns; the credential is borrowed by C for as long as the handle lives, and the
-        // port's settings hold it for as long (a parked handle's, for ever).
+        // SAFETY: `dcau` and `text` live until the call returns: the subject is copied (`globus_libc_strdup`, and a name
+        // imported by GSSAPI), and C only reads it although it asks for a mutable pointer. The credential is borrowed by C for
+        // as long as the handle lives, and the port's settings hold it for as long (a parked handle's, for ever).
         convert::check(unsafe { sys::globus_ftp_control_local_dcau(raw, &raw const dcau, credential) })?;
         let Some(protection) = protection else { return Ok(()) };
         let level = match protection {
@@ -218,6 +229,36 @@ impl Handle {
         })
     }
 
+    /// Registers a write on one stripe of a port that has several; as [`Self::write`] otherwise, and never the end.
+    ///
+    /// # Safety
+    /// As [`Self::write`]; `length` is not 0, and `stripe` is less than the number of addresses given to [`Self::stripes`].
+    pub(super) unsafe fn write_stripe(
+        &self,
+        memory: *const u8,
+        length: usize,
+        offset: i64,
+        stripe: c_int,
+        operation: Id,
+    ) -> Result<(), Failure> {
+        // SAFETY: an initialised handle, and the caller's promises: the stripe is an index into C's table, which is as long as
+        // the list of addresses was. The call fails without keeping anything when there is no data set (any more); with
+        // one, an entry that C cannot queue is called back as if it had been sent, which only happens behind an end or
+        // without bytes, and neither is registered here.
+        convert::check(unsafe {
+            sys::globus_ftp_control_data_write_stripe(
+                self.raw.as_ptr(),
+                memory.cast_mut(),
+                length,
+                offset,
+                0,
+                stripe,
+                Some(super::data::moved),
+                user_arg(operation),
+            )
+        })
+    }
+
     /// Ends the data set; [`super::data::closed`] is called with `port` if this succeeds.
     pub(super) fn force_close(&self, port: Id) -> Result<(), Failure> {
         // SAFETY: an initialised handle; the callback is a static function and its argument a number.
@@ -294,6 +335,19 @@ impl Handle {
         unsafe { convert::free_handle(self.raw) };
         Ok(())
     }
+}
+
+/// A distinguished name as C takes it for DCAU S.
+///
+/// C does not look whether it could import the name, and then compares with nothing; it also takes names in some forms for
+/// something else than distinguished names. So both are ruled out before.
+fn subject_text(subject: &str) -> Result<CString, Failure> {
+    let refused = |why: &str| Failure::new(FailureKind::Other, format!("the subject \"{subject}\" {why}"));
+    if !subject.starts_with('/') || (subject.contains('@') && !subject.contains("CN=")) {
+        return Err(refused("is not a distinguished name with a common name (CN=)"));
+    }
+    super::gss::check_subject(subject)?;
+    CString::new(subject).map_err(|_| refused("holds a NUL byte"))
 }
 
 /// Connections whose addresses are asked for at most.

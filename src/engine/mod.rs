@@ -41,6 +41,7 @@ mod ports;
 mod queue;
 mod run;
 mod security;
+mod stripes;
 mod thread;
 mod wake;
 
@@ -48,7 +49,7 @@ mod wake;
 mod tests;
 
 pub(crate) use counters::{Counters, Gauge};
-pub(crate) use data::{Direction, PortSecurity, PortSettings, Protection};
+pub(crate) use data::{Direction, Layout, PortSecurity, PortSettings, Protection};
 pub(crate) use failure::Failure;
 #[cfg(test)]
 use failure::FailureKind;

@@ -1,6 +1,7 @@
 //! One data port as the engine thread keeps it: a small state machine around a handle.
 
 use std::collections::{HashMap, VecDeque};
+use std::ffi::c_int;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,6 +17,7 @@ use super::failure::{Failure, FailureKind};
 use super::fds;
 use super::handle::Handle;
 use super::run::{Arrival, ReadFeed, WriteFeed};
+use super::stripes::{Dealer, Piece};
 
 /// What the end of a put points to: C wants an address that is not NULL, and reads nothing from it.
 static END_ADDRESS: u8 = 0;
@@ -30,6 +32,8 @@ pub(super) enum Operation {
     Write {
         port: Id,
         data: Bytes,
+        /// The last piece of a block that was posted: its place in the window is free again.
+        whole: bool,
     },
     /// The end of a put: no bytes, but an address (C12).
     End {
@@ -107,6 +111,10 @@ pub(super) struct Port {
     pub(super) direction: Option<Direction>,
     pub(super) listening: bool,
     pub(super) stripes: usize,
+    /// Stripes that are connected; each says so for itself.
+    pub(super) stripes_up: usize,
+    /// Hands out what goes to several stripes.
+    pub(super) dealer: Dealer,
     pub(super) runs: VecDeque<Run>,
     pub(super) registered: usize,
     /// The end of a put is registered: it counts among them, and has no buffer.
@@ -210,6 +218,7 @@ impl Port {
             handle.connect(direction, id).inspect_err(|_| self.phantom = true)
         });
         self.direction = Some(direction);
+        self.stripes_up = 0;
         match result {
             Ok(()) => self.link = Link::Starting,
             Err(failure) => {
@@ -368,6 +377,10 @@ impl Port {
         let Some(Run::Write { feed, queue, finish, ending, .. }) = self.runs.front_mut() else {
             return Ok(());
         };
+        // C9 again: no stripe is given anything while another one is being connected to.
+        if self.stripes > 1 && self.stripes_up < self.stripes {
+            return Ok(());
+        }
         loop {
             if parallel && self.primed && !self.warm {
                 // The other connections have no callback of their own: their failure shows in the set.
@@ -376,6 +389,7 @@ impl Port {
                     return Err(Failure::new(FailureKind::Other, "a parallel data connection failed"));
                 }
                 // C9: with more registered, a connection that is refused while another is being made aborts the process.
+                let wanted = if self.narrowed { self.stripes } else { wanted };
                 self.warm = handle.remote_hosts(wanted).is_ok_and(|hosts| hosts.len() >= wanted);
                 if !self.warm {
                     return Ok(());
@@ -408,18 +422,44 @@ impl Port {
                 }
                 None => return Ok(()),
             };
-            let offset = i64::try_from(offset)
-                .map_err(|_| Failure::new(FailureKind::Other, "an offset is beyond 2^63"))?;
-            let (memory, length) = (data.as_ptr(), data.len());
-            // The table keeps the `Bytes`, whose memory neither moves nor changes, until the callback.
-            let operation = operations.insert(Operation::Write { port: id, data });
-            // SAFETY: as said; the entry is removed only in `moved`, after C's callback for this operation.
-            if let Err(failure) = unsafe { handle.write(memory, length, offset, false, operation) } {
-                operations.remove(operation);
-                return Err(failure);
+            let pieces = match self.stripes {
+                1 => vec![Piece { stripe: 0, offset, data }],
+                _ if self.primed || self.settings.parallelism <= 1 => self.dealer.deal(offset, data),
+                _ => match self.dealer.deal_first(offset, data.clone()) {
+                    Some(pieces) => pieces,
+                    None => {
+                        // Fewer bytes than stripes: this file goes over one connection each.
+                        handle.set_parallelism(1)?;
+                        self.narrowed = true;
+                        self.dealer.deal(offset, data)
+                    }
+                },
+            };
+            let last = pieces.len().saturating_sub(1);
+            for (number, Piece { stripe, offset, data }) in pieces.into_iter().enumerate() {
+                let offset = i64::try_from(offset)
+                    .map_err(|_| Failure::new(FailureKind::Other, "an offset is beyond 2^63"))?;
+                let stripe = c_int::try_from(stripe)
+                    .map_err(|_| Failure::new(FailureKind::Other, "too many stripes"))?;
+                let (memory, length) = (data.as_ptr(), data.len());
+                // The table keeps the `Bytes`, whose memory neither moves nor changes, until the callback.
+                let operation = operations.insert(Operation::Write { port: id, data, whole: number == last });
+                // SAFETY: as said; the entry is removed only in `moved`, after C's callback for this operation. For several
+                // stripes: no piece is empty, and each names one of the `self.stripes` stripes, the number of addresses
+                // that the handle was aimed at, since the dealer was made with that number.
+                let registered = unsafe {
+                    match self.stripes {
+                        1 => handle.write(memory, length, offset, false, operation),
+                        _ => handle.write_stripe(memory, length, offset, stripe, operation),
+                    }
+                };
+                if let Err(failure) = registered {
+                    operations.remove(operation);
+                    return Err(failure);
+                }
+                self.primed = true;
+                self.registered += 1;
             }
-            self.primed = true;
-            self.registered += 1;
         }
     }
 

@@ -17,6 +17,7 @@ use super::gss::Credentials;
 use super::handle::Handle;
 use super::port_state::{Link, Operation, Operations, Port, Run};
 use super::run::{ReadFeed, WriteFeed};
+use super::stripes::Dealer;
 
 /// How long a closing port may take to come to rest before it is parked.
 const REST_LIMIT: Duration = Duration::from_secs(10);
@@ -62,11 +63,13 @@ impl Ports {
         };
         let port = Port {
             handle,
+            dealer: Dealer::new(settings.layout, 1),
             settings,
             link: Link::Idle,
             direction: None,
             listening: false,
             stripes: 1,
+            stripes_up: 0,
             runs: VecDeque::new(),
             registered: 0,
             end_registered: false,
@@ -96,14 +99,13 @@ impl Ports {
 
     pub(super) fn peers(&mut self, id: Id, addresses: &[std::net::SocketAddr]) {
         let Some(port) = self.ports.get_mut(&id) else { return };
-        port.stripes = addresses.len().max(1);
-        let result = port.aim().and_then(|()| port.usable(&self.probe)).and_then(|handle| match addresses {
+        let aimed = port.aim();
+        if aimed.is_ok() {
+            port.stripes = addresses.len().max(1);
+            port.dealer = Dealer::new(port.settings.layout, port.stripes);
+        }
+        let result = aimed.and_then(|()| port.usable(&self.probe)).and_then(|handle| match addresses {
             [one] => handle.peer(*one),
-            // Stripes that have nothing to send keep one connection, so that a put could never be seen to be complete.
-            _ if port.settings.parallelism > 1 => Err(Failure::new(
-                FailureKind::Other,
-                "several stripes and several connections to each do not go together",
-            )),
             several => handle.stripes(several),
         });
         if let Err(failure) = result {
@@ -209,6 +211,7 @@ impl Ports {
         };
         match failure {
             None => {
+                port.stripes_up += 1;
                 if port.link == Link::Starting {
                     port.link = Link::Up;
                 }
@@ -274,12 +277,14 @@ impl Ports {
                     return;
                 }
             }
-            Operation::Write { data, .. } => {
+            Operation::Write { data, whole, .. } => {
                 if let Some(Run::Write { feed, .. }) = port.runs.front() {
                     let sent = u64::try_from(data.len()).unwrap_or(u64::MAX);
                     feed.shared.written.fetch_add(sent, Ordering::Relaxed);
                     self.counters.bytes_written.add(sent);
-                    feed.shared.permits.add_permits(1);
+                    if whole {
+                        feed.shared.permits.add_permits(1);
+                    }
                 }
             }
             Operation::End { .. } => {

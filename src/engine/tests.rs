@@ -72,6 +72,7 @@ fn settings(extended_block: bool, parallelism: u16) -> PortSettings {
         parallelism,
         tcp_buffer_bytes: None,
         ipv6: false,
+        layout: Layout::Turns,
         security: PortSecurity::None,
         allowed_peers: Some(vec!["127.0.0.1".parse().unwrap()]),
     }

@@ -4,9 +4,13 @@
 
 mod data;
 mod delegation;
+mod drivers;
+mod subject;
 mod timeouts;
 
 pub(crate) use data::DataOptions;
-pub use data::{DataChannelAuth, ProtectionLevel, TransferMode};
+pub use data::{DataChannelAuth, ProtectionLevel, StripeLayout, TcpBuffer, TransferMode};
 pub use delegation::Delegation;
+pub(crate) use drivers::{DriverStack, StorageModule};
+pub(crate) use subject::check_subject;
 pub use timeouts::Timeouts;

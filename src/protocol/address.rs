@@ -49,10 +49,6 @@ pub(crate) fn passive(reply: &Reply) -> Result<Listener> {
 ///
 /// # Errors
 /// `Protocol` for another code than 229, a line that is not exactly of the form, and no line or too many.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "striped transfers come with the attributes of the whole C API")
-)]
 pub(crate) fn striped(reply: &Reply) -> Result<Vec<Listener>> {
     if reply.code() != 229 {
         return Err(violation(format!("expected 229, the server said {}", reply.code())));
@@ -149,10 +145,6 @@ pub(crate) fn eprt_argument(address: SocketAddr) -> Result<String> {
 ///
 /// # Errors
 /// `InvalidInput` for no address, too many, and port 0.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "striped transfers come with the attributes of the whole C API")
-)]
 pub(crate) fn spor_argument(addresses: &[SocketAddr]) -> Result<String> {
     if addresses.is_empty() || addresses.len() > MAX_STRIPES {
         let given = addresses.len();

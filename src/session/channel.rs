@@ -5,26 +5,19 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::engine::{DataPort, Direction, Engine, Failure, PortSecurity, PortSettings, Protection};
+use crate::engine::{DataPort, Direction, Engine, Failure, Layout, PortSecurity, PortSettings, Protection};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
-use crate::options::{DataOptions, ProtectionLevel};
+use crate::options::{DataOptions, ProtectionLevel, StripeLayout};
 use crate::protocol::address;
 use crate::protocol::command::Command;
+pub(crate) use crate::session::settings::Setting;
+use crate::session::settings::{Authentication, Told};
 use crate::session::{PendingReply, Session};
 
-/// What the server has been told about data channels. A fresh session has been told nothing.
+/// The data channels of a session, and what the server was told about them.
 #[derive(Debug, Default)]
 pub(crate) struct Channels {
-    /// MODE E is on.
-    extended_block: bool,
-    /// The last OPTS RETR Parallelism.
-    parallelism: Option<u16>,
-    /// The last SBUF.
-    tcp_buffer_bytes: Option<u32>,
-    /// The last DCAU, if any was sent after login: true for A.
-    authenticated: Option<bool>,
-    /// The last PROT.
-    protection: ProtectionLevel,
+    pub(super) told: Told,
     /// The set that extended block transfers go over.
     cached: Option<Cached>,
 }
@@ -36,15 +29,6 @@ struct Cached {
     options: DataOptions,
 }
 
-/// The commands that bring the server to a transfer's settings, with what each sets.
-enum Setting {
-    Mode(bool),
-    Parallelism(u16),
-    TcpBuffer(u32),
-    Authenticated(bool),
-    Protection(ProtectionLevel),
-}
-
 /// A port that is ready for a run, and whether it goes back to the session afterwards.
 #[derive(Debug)]
 pub(crate) struct Ready {
@@ -52,6 +36,8 @@ pub(crate) struct Ready {
     pub(crate) extended_block: bool,
     direction: Direction,
     options: DataOptions,
+    /// Where to connect to comes behind the transfer's command: until [`Session::aim`], the port is aimed nowhere.
+    pub(crate) delayed: bool,
 }
 
 /// Turns a data-channel failure into an error of setting the channel up.
@@ -60,27 +46,21 @@ pub(crate) fn setup_failed(failure: Failure) -> Error {
 }
 
 impl Session {
-    /// Whether this session's data connections can prove anything.
-    fn authenticates(&self, options: &DataOptions) -> Result<bool> {
-        let wanted = options.needs_delegation();
-        let can = self.security.as_ref().is_some_and(|security| security.delegated) && self.features.dcau();
-        if wanted && !can {
-            // Fail closed: protection that was asked for and is not to be had is an error, never clear text.
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                Phase::DataSetup,
-                "protected or authenticated data channels need gsiftp://, a delegated credential and a server with DCAU",
-            )
-            .with_side(Side::Server));
-        }
-        Ok(wanted)
-    }
-
-    fn port_settings(&self, options: &DataOptions, extended_block: bool) -> Result<PortSettings> {
-        let authenticated = self.authenticates(options)?;
-        let security = match (&self.security, authenticated) {
-            (Some(security), true) => PortSecurity::Own {
-                credential: security.credential.clone(),
+    fn port_settings(
+        &self,
+        direction: Direction,
+        options: &DataOptions,
+        extended_block: bool,
+    ) -> Result<PortSettings> {
+        let identity = match self.authentication(options)? {
+            Authentication::None => None,
+            Authentication::Own => Some(None),
+            Authentication::Subject(subject) => Some(Some(subject)),
+        };
+        let security = match (&self.security, identity) {
+            (Some(security), Some(subject)) => PortSecurity::Proven {
+                credential: security.data_credential.as_ref().unwrap_or(&security.credential).clone(),
+                subject,
                 protection: match options.protection {
                     ProtectionLevel::Clear => Protection::Clear,
                     ProtectionLevel::Safe => Protection::Safe,
@@ -89,103 +69,54 @@ impl Session {
             },
             _ => PortSecurity::None,
         };
+        if let Some(stack) = &options.net_stack
+            && let Some(other) = stack.names().find(|name| !matches!(*name, "tcp" | "gsi"))
+        {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                Phase::DataSetup,
+                format!("this end of a data channel speaks TCP, not the network stack {stack} with {other}"),
+            )
+            .with_side(Side::Local));
+        }
+        let layout = match (options.layout, options.allocate) {
+            (StripeLayout::Default, _) => Layout::Turns,
+            (StripeLayout::Blocked { block_bytes }, _) => Layout::Blocks(block_bytes.into()),
+            (StripeLayout::Partitioned, Some(size)) => Layout::Parts { size },
+            (StripeLayout::Partitioned, None) if direction == Direction::Read => Layout::Turns,
+            (StripeLayout::Partitioned, None) => {
+                return Err(Error::invalid(
+                    "a partitioned put needs to know the file's size; expected allocate(bytes)",
+                ));
+            }
+        };
+        let allowed_peers = matches!(security, PortSecurity::None).then(|| {
+            let peer = self.peer().ip().to_canonical();
+            std::iter::once(peer).chain(options.data_hosts.iter().copied()).collect()
+        });
         Ok(PortSettings {
             extended_block,
             parallelism: options.parallelism,
-            tcp_buffer_bytes: options.tcp_buffer_bytes,
+            tcp_buffer_bytes: options.tcp_buffer_bytes(),
             ipv6: self.peer().is_ipv6(),
+            layout,
             security,
-            allowed_peers: (!authenticated).then(|| vec![self.peer().ip().to_canonical()]),
+            allowed_peers,
         })
-    }
-
-    /// What the server has yet to be told.
-    fn settings(&self, options: &DataOptions, extended_block: bool) -> Result<Vec<(Setting, Command)>> {
-        let mut list = Vec::new();
-        let told = &self.channels;
-        let authenticated = self.authenticates(options)?;
-        if self.security.is_some() && self.features.dcau() {
-            let now =
-                told.authenticated.unwrap_or_else(|| !self.security.as_ref().is_some_and(|s| s.dcau_off));
-            if now != authenticated {
-                let letter = if authenticated { "A" } else { "N" };
-                list.push((Setting::Authenticated(authenticated), Command::with("DCAU", letter)?));
-            }
-        }
-        if told.protection != options.protection {
-            let letter = match options.protection {
-                ProtectionLevel::Clear => "C",
-                ProtectionLevel::Safe => "S",
-                ProtectionLevel::Private => "P",
-            };
-            list.push((Setting::Protection(options.protection), Command::with("PROT", letter)?));
-        }
-        if let Some(bytes) = options.tcp_buffer_bytes
-            && told.tcp_buffer_bytes != Some(bytes)
-            && self.features.sbuf()
-        {
-            list.push((Setting::TcpBuffer(bytes), Command::with("SBUF", bytes.to_string())?));
-        }
-        if told.extended_block != extended_block {
-            list.push((
-                Setting::Mode(extended_block),
-                Command::with("MODE", if extended_block { "E" } else { "S" })?,
-            ));
-        }
-        if extended_block && told.parallelism != Some(options.parallelism) {
-            let n = options.parallelism;
-            let argument = format!("RETR Parallelism={n},{n},{n};");
-            list.push((Setting::Parallelism(n), Command::with("OPTS", argument)?));
-        }
-        Ok(list)
-    }
-
-    /// Takes in the replies to [`Self::settings`].
-    async fn settle(&mut self, replies: Vec<(Setting, PendingReply)>) -> Result<()> {
-        for (setting, mut pending) in replies {
-            let reply = pending.last().await?;
-            let refused = |what: &'static str| {
-                Err(Error::from_reply(reply.clone(), Phase::DataSetup, what)
-                    .with_kind(ErrorKind::Unsupported))
-            };
-            let done = reply.is_completion();
-            match setting {
-                Setting::Mode(extended_block) if done => {
-                    self.channels.extended_block = extended_block;
-                }
-                Setting::Mode(true) => return refused("the server has no extended block mode"),
-                Setting::Mode(false) => return refused("the server does not go back to stream mode"),
-                Setting::Authenticated(on) if done => self.channels.authenticated = Some(on),
-                Setting::Authenticated(_) => {
-                    return refused("the server refused to change data channel authentication");
-                }
-                Setting::Protection(level) if done => self.channels.protection = level,
-                Setting::Protection(_) => {
-                    return refused("the server refused the protection of data channels");
-                }
-                // A hint: a server that does not take it moves the data all the same.
-                Setting::TcpBuffer(bytes) => self.channels.tcp_buffer_bytes = Some(bytes),
-                // One connection is what a server without the option uses.
-                Setting::Parallelism(n) if done || n == 1 => self.channels.parallelism = Some(n),
-                Setting::Parallelism(_) => return refused("the server refused parallel data connections"),
-            }
-        }
-        Ok(())
     }
 
     /// Takes the cached set, if it fits.
     fn take_cached(&mut self, direction: Direction, options: &DataOptions) -> Option<Ready> {
-        let fits = self.channels.cached.as_ref().is_some_and(|cached| {
-            cached.direction == direction
-                && cached.options.parallelism == options.parallelism
-                && cached.options.tcp_buffer_bytes == options.tcp_buffer_bytes
-                && cached.options.protection == options.protection
-                && cached.options.needs_delegation() == options.needs_delegation()
-        });
+        let fits = self
+            .channels
+            .cached
+            .as_ref()
+            .is_some_and(|cached| cached.direction == direction && cached.options.same_channels(options));
         // A set that does not fit is closed: the server drops its side at the next PASV or PORT.
         let cached = self.channels.cached.take();
         let cached = cached.filter(|_| fits)?;
-        Some(Ready { port: cached.port, extended_block: true, direction, options: cached.options })
+        let options = options.clone();
+        Some(Ready { port: cached.port, extended_block: true, direction, options, delayed: false })
     }
 
     /// Gets data channels ready for a transfer; `first` commands go along in the same write, and their replies come back.
@@ -203,19 +134,26 @@ impl Session {
         }
         self.channels.cached = None;
         let engine = Engine::handle()?;
-        let port = DataPort::open(&engine, self.port_settings(options, extended_block)?);
         let settings = self.settings(options, extended_block)?;
-        let peer = self.peer().ip().to_canonical();
+        let port = DataPort::open(&engine, self.port_settings(direction, options, extended_block)?);
         let listens = extended_block && direction == Direction::Read;
         let address = if listens {
             let at = port.listen(self.local().ip().to_canonical()).await.map_err(setup_failed)?;
-            if at.is_ipv4() {
+            if options.is_striped() {
+                Command::with("SPOR", address::spor_argument(&[at])?)?
+            } else if at.is_ipv4() {
                 Command::with("PORT", address::port_argument(at)?)?
             } else {
                 Command::with("EPRT", address::eprt_argument(at)?)?
             }
         } else {
-            Command::new(if peer.is_ipv4() { "PASV" } else { "EPSV" })
+            match (options.is_striped(), self.peer().ip().to_canonical().is_ipv4()) {
+                (true, true) => Command::new("SPAS"),
+                // The form with bars, which has room for IPv6.
+                (true, false) => Command::with("SPAS", "2")?,
+                (false, true) => Command::new("PASV"),
+                (false, false) => Command::new("EPSV"),
+            }
         };
         let (kinds, mut commands): (Vec<_>, Vec<_>) = settings.into_iter().unzip();
         let (first_count, setting_count) = (first.len(), kinds.len());
@@ -235,29 +173,91 @@ impl Session {
         };
         let reply = last.last().await?;
         if !reply.is_completion() {
-            return Err(Error::from_reply(reply, Phase::DataSetup, "the server made no data channel"));
+            let kind = options.is_striped() && matches!(reply.code(), 500 | 502 | 504);
+            let error = Error::from_reply(reply, Phase::DataSetup, "the server made no data channel");
+            return Err(if kind { error.with_kind(ErrorKind::Unsupported) } else { error });
         }
-        if !listens {
-            port.peers(vec![self.data_address(&reply)?]);
+        let delayed = !listens && options.delayed_passive && reply.code() == 200;
+        if listens {
+            self.channels.told.active();
+        } else if options.is_striped() {
+            port.peers(self.stripe_addresses(&reply, options)?);
+        } else if !delayed {
+            port.peers(vec![self.data_address(&reply, options)?]);
         }
-        Ok((Ready { port, extended_block, direction, options: options.clone() }, first))
+        Ok((Ready { port, extended_block, direction, options: options.clone(), delayed }, first))
+    }
+
+    /// Takes in what a server that was allowed to delay says behind the transfer's command: where it listens (127, 129).
+    /// The data connection is started then. Tells whether the reply was that.
+    pub(crate) fn aim(&self, ready: &mut Ready, reply: &Reply) -> Result<bool> {
+        if !ready.delayed || !matches!(reply.code(), 127 | 129) {
+            return Ok(false);
+        }
+        ready.delayed = false;
+        ready.port.peers(vec![self.data_address(reply, &ready.options)?]);
+        ready.port.connect(ready.direction);
+        Ok(true)
+    }
+
+    /// Waits for the first reply to a transfer's command, which says where to connect to, and does so.
+    pub(crate) async fn aim_by(
+        &self,
+        ready: &mut Ready,
+        pending: &mut PendingReply,
+        doing: &'static str,
+    ) -> Result<()> {
+        let reply = pending.next().await?;
+        if self.aim(ready, &reply)? {
+            return Ok(());
+        }
+        if !reply.is_preliminary() && !reply.is_completion() {
+            return Err(Error::from_reply(reply, Phase::Command, doing));
+        }
+        let message = "the server does not say where it listens";
+        Err(Error::new(ErrorKind::Protocol, Phase::DataSetup, message)
+            .with_side(Side::Server)
+            .with_reply(reply))
     }
 
     /// Where the server waits for data connections.
     ///
     /// An unauthenticated server is believed about the port only: an address other than its own would let it, or whoever
-    /// answers in its place, have us connect to third machines.
-    fn data_address(&self, reply: &Reply) -> Result<SocketAddr> {
+    /// answers in its place, have us connect to third machines. Those that the caller named are all right.
+    fn data_address(&self, reply: &Reply, options: &DataOptions) -> Result<SocketAddr> {
         let peer = self.peer().ip().to_canonical();
         let told = address::passive(reply)?.at(peer);
-        let unusable = match told.ip() {
-            IpAddr::V4(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast(),
-            IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast(),
-        };
-        if unusable || self.security.is_none() {
+        if is_nowhere(told.ip()) || (self.security.is_none() && !options.data_hosts.contains(&told.ip())) {
             return Ok(SocketAddr::new(peer, told.port()));
         }
         Ok(told)
+    }
+
+    /// Where the server's data nodes wait. A node is elsewhere for a reason, so its address is not replaced: one that an
+    /// unauthenticated server may not name is an error.
+    fn stripe_addresses(&self, reply: &Reply, options: &DataOptions) -> Result<Vec<SocketAddr>> {
+        let peer = self.peer().ip().to_canonical();
+        let mut addresses = Vec::new();
+        for listener in address::striped(reply)? {
+            let told = listener.at(peer);
+            let ip = told.ip().to_canonical();
+            if is_nowhere(ip) {
+                addresses.push(SocketAddr::new(peer, told.port()));
+            } else if self.security.is_some() || ip == peer || options.data_hosts.contains(&ip) {
+                addresses.push(SocketAddr::new(ip, told.port()));
+            } else {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    Phase::DataSetup,
+                    format!(
+                        "the server, which has not proven who it is, names the data node {ip}; \
+                         expected its own address or one of data_hosts"
+                    ),
+                )
+                .with_side(Side::Server));
+            }
+        }
+        Ok(addresses)
     }
 
     /// Keeps a set for the next transfer; a stream set is of no more use.
@@ -267,4 +267,34 @@ impl Session {
                 Some(Cached { port: ready.port, direction: ready.direction, options: ready.options });
         }
     }
+}
+
+/// Addresses that nobody listens at; servers behind address translation may say them.
+fn is_nowhere(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast(),
+        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast(),
+    }
+}
+
+/// The command that fetches a whole file: RETR, or ERET through a storage module.
+pub(crate) fn retrieve(options: &DataOptions, path: &[u8]) -> Result<Command> {
+    through("RETR", "ERET", options, path)
+}
+
+/// The command that stores a whole file: STOR, or ESTO through a storage module.
+pub(crate) fn store(options: &DataOptions, path: &[u8]) -> Result<Command> {
+    through("STOR", "ESTO", options, path)
+}
+
+fn through(
+    plain: &'static str,
+    extended: &'static str,
+    options: &DataOptions,
+    path: &[u8],
+) -> Result<Command> {
+    let Some(module) = &options.storage_module else { return Command::with(plain, path) };
+    let mut argument = format!("{module} ").into_bytes();
+    argument.extend_from_slice(path);
+    Command::with(extended, argument)
 }

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
 use handshake::Handshake;
@@ -19,6 +20,7 @@ use crate::engine::{CredentialHandle, Engine, TargetName};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 use crate::protocol::command::Command;
 use crate::protocol::features::parse_features;
+use crate::session::base64;
 use crate::session::channel::Channels;
 use crate::session::connect::{connect, resolve};
 use crate::session::control::{Control, PendingReply};
@@ -40,6 +42,12 @@ const SILENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Login {
     pub(crate) endpoint: Endpoint,
     pub(crate) identity: Identity,
+    /// What the server uses on data channels, instead of a delegated credential: its text, and ours of the same.
+    pub(crate) data_credential: Option<(Bytes, CredentialHandle)>,
+    /// What an authorization service said, for the server to hear.
+    pub(crate) assertion: Option<Arc<str>>,
+    /// Whether IPv6 addresses of the host are tried.
+    pub(crate) ipv6: bool,
     /// The limit for looking up, connecting and logging in, together.
     pub(crate) connect_limit: Duration,
     pub(crate) reply_limit: Duration,
@@ -82,6 +90,8 @@ pub(crate) struct SessionSecurity {
     pub(crate) credential: CredentialHandle,
     /// The server holds a proxy of ours, so that it can authenticate data channels.
     pub(crate) delegated: bool,
+    /// What both ends show on data channels, where the server was given one for that.
+    pub(crate) data_credential: Option<CredentialHandle>,
     /// `DCAU N` was accepted; without it the server authenticates data channels (its default is `A`).
     pub(crate) dcau_off: bool,
     /// Which renewal of the credential it was, as the pool counts them.
@@ -129,7 +139,14 @@ impl Login {
     }
 
     async fn open_within(&self, phase: &mut Phase, counters: &Arc<Counters>) -> Result<Session> {
-        let addresses = resolve(self.endpoint.host(), self.endpoint.port()).await?;
+        let mut addresses = resolve(self.endpoint.host(), self.endpoint.port()).await?;
+        if !self.ipv6 {
+            addresses.retain(SocketAddr::is_ipv4);
+        }
+        if addresses.is_empty() {
+            let message = format!("{} has IPv6 addresses only, which are not allowed here", self.endpoint);
+            return Err(Error::new(ErrorKind::Resolve, Phase::Resolve, message).with_side(Side::Local));
+        }
         let mut sequential = self.sequential;
         loop {
             *phase = Phase::Connect;
@@ -162,7 +179,7 @@ impl Login {
             return Ok(None);
         };
         let mut context = Engine::get().await?.gss_context(credential, target.clone(), *delegate).await?;
-        let step = context.step(bytes::Bytes::new()).await?;
+        let step = context.step(Bytes::new()).await?;
         Ok(Some(Handshake { context, token: step.token }))
     }
 
@@ -226,6 +243,8 @@ struct Tail {
     binary: PendingReply,
     buffer: Option<PendingReply>,
     dcau: Option<PendingReply>,
+    dcsc: Option<PendingReply>,
+    assertion: Option<PendingReply>,
     /// Only kept so that it is sent; servers that do not know it say so, and nothing follows from it.
     client_info: Option<PendingReply>,
 }
@@ -350,6 +369,15 @@ impl Attempt<'_> {
             if dcau_off {
                 head.push(Command::with("DCAU", "N")?);
             }
+            if let Some((pem, _)) = &self.login.data_credential {
+                // Secret by its verb; and the control channel is encrypted here.
+                let mut argument = b"P ".to_vec();
+                base64::encode(pem, &mut argument);
+                head.push(Command::with("DCSC", argument)?);
+            }
+        }
+        if let Some(assertion) = &self.login.assertion {
+            head.push(Command::with("SITE", format!("AUTHZ_ASSERT {assertion}"))?.secret());
         }
         // Plain FTP servers may count unknown commands as attacks, so only GridFTP servers are told.
         let says =
@@ -364,6 +392,8 @@ impl Attempt<'_> {
         }
         let mut all = self.control.send_all(head);
         let client_info = if gridftp { all.pop() } else { None };
+        let assertion = if self.login.assertion.is_some() { all.pop() } else { None };
+        let dcsc = if secure && self.login.data_credential.is_some() { all.pop() } else { None };
         let dcau = if secure && dcau_off { all.pop() } else { None };
         let buffer = if secure { all.pop() } else { None };
         let mut tail = all.drain(first..);
@@ -371,7 +401,7 @@ impl Attempt<'_> {
             return Err(Error::new(ErrorKind::Internal, Phase::Login, "not one reply for each command"));
         };
         drop(tail);
-        Ok((all, Tail { feat, binary, buffer, dcau, client_info }))
+        Ok((all, Tail { feat, binary, buffer, dcau, dcsc, assertion, client_info }))
     }
 
     fn check_password(&self, reply: Reply) -> Result<()> {
@@ -423,10 +453,27 @@ impl Attempt<'_> {
         if let Some(dcau) = &mut tail.dcau {
             dcau_off = self.answer(dcau).await?.is_completion();
         }
+        // What was asked for and is not to be had is an error: the user would act in another role than he thinks.
+        if let Some(dcsc) = &mut tail.dcsc {
+            let reply = self.answer(dcsc).await?;
+            if !reply.is_completion() {
+                let what = "the server takes no credential for data channels (DCSC)";
+                return Err(self.login.refused(reply, ErrorKind::Unsupported, what).into());
+            }
+        }
+        if let Some(assertion) = &mut tail.assertion {
+            let reply = self.answer(assertion).await?;
+            if !reply.is_completion() {
+                let what = "the server does not take the authorization assertion";
+                return Err(self.login.refused(reply, ErrorKind::Unsupported, what).into());
+            }
+        }
         drop(tail.client_info);
+        let data_credential = self.login.data_credential.as_ref().map(|(_, handle)| handle.clone());
         let security = security.map(|(credential, delegated)| SessionSecurity {
             credential,
             delegated,
+            data_credential,
             dcau_off,
             renewal: 0,
         });

@@ -17,6 +17,7 @@ pub(crate) mod pipeline;
 mod protect;
 pub(crate) mod put;
 pub(crate) mod reorder;
+pub(crate) mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod watch;
