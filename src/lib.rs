@@ -175,7 +175,9 @@ pub use data::{
     Block, Get, GetBuilder, GetMany, GetManyBuilder, ManyFile, Put, PutBuilder, PutSummary, Reader, Writer,
 };
 pub use error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
-pub use types::{ByteRange, Entry, EntryKind, FeatureSet, Marker, PerfMarker, RangeSet, RestartMarker};
+pub use types::{
+    AlgorithmName, ByteRange, Checksum, ChecksumAlgorithm, Entry, EntryKind, FeatureSet, Marker, PerfMarker, RangeSet, RestartMarker,
+};
 pub use url::{Endpoint, IntoUrl, Scheme, Url};
 
 /// Compiles the example in README.md.

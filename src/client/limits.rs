@@ -75,19 +75,26 @@ impl Operation<'_> {
     /// # Errors
     /// As [`Operation::reply`].
     pub(crate) async fn replies(&self, first: Command, second: Command) -> Result<(Reply, Reply)> {
+        let mut replies = self.all_replies(Vec::from([first, second])).await?;
+        match (replies.pop(), replies.pop()) {
+            (Some(second), Some(first)) => Ok((first, second)),
+            _ => Err(Error::new(ErrorKind::Internal, Phase::Command, "not one reply for each command")),
+        }
+    }
+
+    /// Sends commands that nothing gets between, and waits for all final replies, in their order.
+    ///
+    /// # Errors
+    /// As [`Operation::reply`].
+    pub(crate) async fn all_replies(&self, commands: Vec<Command>) -> Result<Vec<Reply>> {
         self.on_session(move |session| {
-            let pending = session.control.send_all(Vec::from([first.clone(), second.clone()]));
+            let pending = session.control.send_all(commands.clone());
             async move {
-                let mut replies = Vec::with_capacity(2);
+                let mut replies = Vec::with_capacity(pending.len());
                 for mut pending in pending {
                     replies.push(pending.last().await?);
                 }
-                match (replies.pop(), replies.pop()) {
-                    (Some(second), Some(first)) => Ok((first, second)),
-                    _ => {
-                        Err(Error::new(ErrorKind::Internal, Phase::Command, "not one reply for each command"))
-                    }
-                }
+                Ok(replies)
             }
         })
         .await

@@ -17,9 +17,14 @@ impl Client {
     /// Sends `MLST` on a session of the pool. Any number of calls may run at once: their commands are sent ahead of the
     /// replies on few sessions.
     ///
+    /// Of servers without `MLST` it asks `SIZE`, `MDTM` and `CWD`, and `STAT` where these are not enough, on a session of its
+    /// own. The entry then holds what they told and nothing else: the kind, the size of a file, the time.
+    /// [`EntryKind::Unknown`](crate::EntryKind::Unknown) is what can be neither entered nor told apart from a folder that
+    /// is closed.
+    ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound), [`PermissionDenied`](crate::ErrorKind::PermissionDenied);
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) from servers without `MLST`;
+    /// [`Refused`](crate::ErrorKind::Refused) from servers without `MLST` that do not say why they know nothing;
     /// [`Protocol`](crate::ErrorKind::Protocol) for a reply that makes no sense; and what can go wrong with every
     /// operation: the URL, the connection, the login, a deadline.
     ///
@@ -38,13 +43,15 @@ impl Client {
     /// Corresponds to `globus_ftp_client_mlst` (RFC 3659 §7).
     pub async fn stat(&self, url: impl IntoUrl) -> Result<Entry> {
         let url = url.into_url()?;
-        let reply = self.ask(&url, "MLST", "asking for the facts").await?;
-        parse_mlst(&reply).map_err(|error| error.with_url(&url))
+        match self.facts(&url).await? {
+            Some(reply) => parse_mlst(&reply).map_err(|error| error.with_url(&url)),
+            None => self.stat_by_probing(&url).await,
+        }
     }
 
     /// Tells whether there is a file or folder of this name.
     ///
-    /// Sends `MLST` on a session of the pool. `false` only when the server says that there is none: every other failure is
+    /// Sends `MLST` on a session of the pool, one round trip; servers without it are asked as in [`Client::stat`]. `false` only when the server says that there is none: every other failure is
     /// an error, so that nothing is taken for missing that just could not be asked for.
     ///
     /// # Errors
@@ -66,8 +73,12 @@ impl Client {
     /// Corresponds to `globus_ftp_client_exists`, which sends up to four commands and takes failures for "no" (RFC 3659 §7).
     pub async fn exists(&self, url: impl IntoUrl) -> Result<bool> {
         let url = url.into_url()?;
-        match self.ask(&url, "MLST", "asking for the facts").await {
-            Ok(_) => Ok(true),
+        let found = match self.facts(&url).await {
+            Ok(None) => self.stat_by_probing(&url).await.map(drop),
+            other => other.map(drop),
+        };
+        match found {
+            Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
@@ -149,6 +160,30 @@ impl Client {
         let url = url.into_url()?;
         let operation = self.operation(&url, Repeat::Harmless);
         operation.on_session(|session| std::future::ready(Ok(FeatureSet::clone(&session.features)))).await
+    }
+
+    /// The reply to `MLST`; nothing from a server that does not know the command.
+    async fn facts(&self, url: &Url) -> Result<Option<Reply>> {
+        let command = Command::with("MLST", self.server_path(url))?;
+        let reply = self
+            .operation(url, Repeat::Harmless)
+            .on_session(|session| {
+                // A server that lists features and not this one need not be asked.
+                let known = session.features.is_empty() || session.features.mlst();
+                let pending = known.then(|| session.control.send(command.clone()).withdraw_on_drop());
+                async move {
+                    match pending {
+                        Some(mut pending) => pending.last().await.map(Some),
+                        None => Ok(None),
+                    }
+                }
+            })
+            .await?;
+        let Some(reply) = reply else { return Ok(None) };
+        match completed(reply, "asking for the facts") {
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
+            result => result.map(Some).map_err(|error| error.with_url(url)),
+        }
     }
 
     /// Sends one command about the URL's path, which changes nothing, and gives back a reply that is positive.

@@ -3,10 +3,15 @@
 //! Each function checks its URL, has the client find a session, and turns the reply into a value or an error that names
 //! the URL. Never here: sessions and retries (`client`), data channels (`data`), parsing (`protocol`).
 
+mod attributes;
+mod checksum;
+mod exchange;
+mod folders;
 mod metadata;
 mod namespace;
+mod probe;
 
-use crate::error::{Error, Phase, Reply, Result};
+use crate::error::{Error, ErrorKind, Phase, Reply, Result};
 
 /// The reply, if it says that the thing was done.
 ///
@@ -14,4 +19,8 @@ use crate::error::{Error, Phase, Reply, Result};
 /// What a negative reply means; `Protocol` for one that does not fit.
 fn completed(reply: Reply, doing: &'static str) -> Result<Reply> {
     if reply.is_completion() { Ok(reply) } else { Err(Error::from_reply(reply, Phase::Command, doing)) }
+}
+
+fn no_reply() -> Error {
+    Error::new(ErrorKind::Internal, Phase::Command, "not one reply for each command")
 }

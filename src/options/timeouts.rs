@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How long each kind of waiting may last before it is an error of kind [`Timeout`](crate::ErrorKind::Timeout).
 ///
 /// Each limit has its own [`TimeoutKind`](crate::TimeoutKind). The defaults: connect 30 s, reply 60 s, first byte 60 s,
-/// stall 60 s, no total. A limit of zero is taken as it is: whatever has to wait at all then fails.
+/// stall 60 s, checksum 6 h, no total. A limit of zero is taken as it is: whatever has to wait at all then fails.
 ///
 /// # Examples
 /// ```
@@ -22,6 +22,7 @@ pub struct Timeouts {
     reply: Duration,
     first_byte: Duration,
     stall: Duration,
+    checksum: Duration,
     total: Option<Duration>,
 }
 
@@ -32,6 +33,7 @@ impl Default for Timeouts {
             reply: Duration::from_secs(60),
             first_byte: Duration::from_secs(60),
             stall: Duration::from_secs(60),
+            checksum: Duration::from_secs(6 * 3600),
             total: None,
         }
     }
@@ -66,6 +68,16 @@ impl Timeouts {
         self
     }
 
+    /// Limits how long a server may be silent while it computes a checksum: until its answer, or between the markers that
+    /// globus-gridftp-server sends every few seconds as long as it reads. Default: 6 hours.
+    ///
+    /// A server without markers says nothing until it has read the whole file: at 500 MB/s that is half an hour for each
+    /// TB. That the server's machine is gone is noticed earlier, by the connection itself, within two minutes.
+    pub fn checksum(mut self, limit: Duration) -> Self {
+        self.checksum = limit;
+        self
+    }
+
     /// Limits a whole operation, waiting for a free session included. Default: no limit.
     pub fn total(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.total = limit.into();
@@ -90,6 +102,11 @@ impl Timeouts {
     /// The limit for a pause in a transfer.
     pub fn stall_limit(&self) -> Duration {
         self.stall
+    }
+
+    /// The limit for the silence of a server that computes a checksum.
+    pub fn checksum_limit(&self) -> Duration {
+        self.checksum
     }
 
     /// The limit for a whole operation, if there is one.

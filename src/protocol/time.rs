@@ -47,10 +47,6 @@ pub(crate) fn parse_time(text: &[u8]) -> Option<SystemTime> {
 ///
 /// # Errors
 /// `InvalidInput` for a year outside 1601 to 9999.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "setting times comes with the attributes of the whole C API")
-)]
 pub(crate) fn format_time(time: SystemTime) -> Result<String> {
     let refused = || {
         Error::invalid(format!("time {time:?}: expected a year from {} to {}", YEARS.start(), YEARS.end()))

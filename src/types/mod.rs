@@ -4,6 +4,7 @@
 //!
 //! Never here: anything that sends, receives or decides.
 
+mod checksum;
 mod entry;
 mod features;
 mod markers;
@@ -11,6 +12,7 @@ mod range;
 mod ranges;
 mod restart;
 
+pub use checksum::{AlgorithmName, Checksum, ChecksumAlgorithm};
 pub use entry::{Entry, EntryKind};
 pub use features::FeatureSet;
 pub use markers::{Marker, PerfMarker};
