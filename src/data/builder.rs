@@ -4,7 +4,7 @@ use std::future::IntoFuture;
 
 use crate::client::Client;
 use crate::credential::Credential;
-use crate::data::choices::{Boxed, Choices, common_setters};
+use crate::data::choices::{Boxed, Choices, common_setters, transfer_setters};
 use crate::data::{Get, Put};
 use crate::error::Result;
 use crate::options::{DataChannelAuth, ProtectionLevel, Timeouts, TransferMode};
@@ -21,6 +21,7 @@ pub struct GetBuilder {
 
 impl GetBuilder {
     common_setters!();
+    transfer_setters!();
 
     /// Which bytes of the file (ERET, GFD.20; or REST). What lies beyond the file's end is left out. Default: all.
     pub fn range(mut self, range: impl Into<ByteRange>) -> Self {
@@ -49,6 +50,16 @@ pub struct PutBuilder {
 
 impl PutBuilder {
     common_setters!();
+    transfer_setters!();
+
+    /// The size that the file is going to have, in bytes: the server is asked to make room for it (ALLO), which it need not
+    /// do. A [partitioned](crate::options::StripeLayout::Partitioned) put is divided by it. Default: not said.
+    ///
+    /// Corresponds to `globus_ftp_client_operationattr_set_allocate`.
+    pub fn allocate(mut self, bytes: u64) -> Self {
+        self.choices.options.allocate = Some(bytes);
+        self
+    }
 
     /// Writes into an existing file from this byte on (ESTO A, GFD.20), and leaves the rest of it as it is. Default: the
     /// file is replaced (STOR).

@@ -276,25 +276,3 @@ fn is_nowhere(ip: IpAddr) -> bool {
         IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast(),
     }
 }
-
-/// The command that fetches a whole file: RETR, or ERET through a storage module.
-pub(crate) fn retrieve(options: &DataOptions, path: &[u8]) -> Result<Command> {
-    through("RETR", "ERET", options, path)
-}
-
-/// The command that stores a whole file: STOR, or ESTO through a storage module.
-pub(crate) fn store(options: &DataOptions, path: &[u8]) -> Result<Command> {
-    through("STOR", "ESTO", options, path)
-}
-
-fn through(
-    plain: &'static str,
-    extended: &'static str,
-    options: &DataOptions,
-    path: &[u8],
-) -> Result<Command> {
-    let Some(module) = &options.storage_module else { return Command::with(plain, path) };
-    let mut argument = format!("{module} ").into_bytes();
-    argument.extend_from_slice(path);
-    Command::with(extended, argument)
-}
