@@ -13,6 +13,7 @@ mod input;
 mod metadata;
 mod names;
 mod pipeline;
+mod protection;
 mod ranges;
 mod reading;
 mod sizes;

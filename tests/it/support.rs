@@ -44,6 +44,25 @@ const TRUST: &str = "GRIDFTP_TEST_TRUST";
 /// The C library finds trusted certificates by the environment only, and a running process must not change its own: so the
 /// test starts itself again, as `test`, with `X509_CERT_DIR` set to a name that the child makes a link to its CA.
 pub(crate) fn trusting<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Pki) -> F) {
+    trusting_by(Command::new(std::env::current_exe().unwrap()), test, body);
+}
+
+/// The same in a network of its own, which holds nothing but loopback and lets the test see all packets.
+///
+/// Root needs no more for that; other users get it with a user namespace, where the system lets them have one.
+pub(crate) fn trusting_in_own_network<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Pki) -> F) {
+    let ip = gridftp_lab::packages::IP.program().unwrap_or_else(|error| panic!("{error}"));
+    let unshare = gridftp_lab::packages::UNSHARE.program().unwrap_or_else(|error| panic!("{error}"));
+    let mut command = Command::new(unshare);
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-current-user", "--keep-caps"]);
+    }
+    command.args(["--net", "--", "sh", "-c", "\"$0\" link set lo up && exec \"$@\""]);
+    command.arg(ip).arg(std::env::current_exe().unwrap());
+    trusting_by(command, test, body);
+}
+
+fn trusting_by<F: Future<Output = ()>>(mut command: Command, test: &str, body: impl FnOnce(Pki) -> F) {
     if let Some(link) = std::env::var_os(TRUST) {
         let pki = Pki::new();
         std::os::unix::fs::symlink(pki.ca_dir(), link).unwrap();
@@ -54,7 +73,7 @@ pub(crate) fn trusting<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Pki
     }
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("certificates");
-    let status = Command::new(std::env::current_exe().unwrap())
+    let status = command
         .args(["--exact", test, "--nocapture", "--test-threads", "1"])
         .env(TRUST, &link)
         .env("X509_CERT_DIR", &link)

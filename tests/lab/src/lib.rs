@@ -21,6 +21,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod capture;
 mod error;
 pub mod packages;
 mod pki;
@@ -32,6 +33,7 @@ mod striped;
 mod tree;
 mod watch;
 
+pub use capture::Capture;
 pub use error::{Error, Result};
 pub use pki::Pki;
 pub use plain::{PlainBuilder, PlainServer};

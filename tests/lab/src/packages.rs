@@ -74,6 +74,12 @@ components! {
     PROXY_INIT = "grid-proxy-init", Program, "globus-proxy-utils", "globus-proxy-utils";
     /// Tells the name under which a CA directory is searched.
     OPENSSL = "openssl", Program, "openssl", "openssl";
+    /// Headers of OpenSSL, which makes and reads certificates.
+    LIBSSL = "libssl", PkgConfig, "libssl-dev", "openssl-devel";
+    /// Brings up loopback in the networks that tests make for themselves.
+    IP = "ip", Program, "iproute2", "iproute";
+    /// Makes those networks.
+    UNSHARE = "unshare", Program, "util-linux", "util-linux";
     /// A plain FTP server made by others.
     PYFTPDLIB = "pyftpdlib", PythonModule, "python3-pyftpdlib", "python3-pyftpdlib";
 }
