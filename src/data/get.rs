@@ -13,6 +13,7 @@ use crate::data::{GetBuilder, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::get::{ActiveGet, GetRequest};
 use crate::session::watch::{died, too_long, within};
+use crate::types::RestartMarker;
 use crate::url::Url;
 
 /// Most bytes that [`Get::bytes`] collects.
@@ -53,6 +54,7 @@ type Total = Pin<Box<Sleep>>;
 impl Get {
     pub(super) async fn start(mut builder: GetBuilder) -> Result<Self> {
         let url = builder.choices.checked()?;
+        builder.check().map_err(|error| error.with_url(&url))?;
         let range = builder.range.check().map_err(|error| error.with_url(&url))?;
         let choices = builder.choices;
         let deadline = choices.deadline();
@@ -64,6 +66,8 @@ impl Get {
                 let request = GetRequest {
                     path: Bytes::copy_from_slice(&choices.client.server_path(&url)),
                     range,
+                    restart: builder.restart.clone(),
+                    algorithm: builder.algorithm.clone(),
                     options: choices.options.clone(),
                     limits: choices.limits(),
                 };
@@ -149,7 +153,59 @@ impl Get {
         &self.url
     }
 
-    /// Collects the file, or the range that was asked for, in memory.
+    /// What is here: what the get was restarted with, and every block that was handed out since.
+    ///
+    /// In stream mode it is an offset as long as that says all of it. A new get with
+    /// [`restart`](GetBuilder::restart) fetches the rest. Of text ([`ascii`](GetBuilder::ascii)) it tells nothing.
+    ///
+    /// Corresponds to `globus_ftp_client_restart_marker_t` (GFD.20).
+    pub fn restart_marker(&self) -> RestartMarker {
+        self.active.restart_marker()
+    }
+
+    /// Ends the get before its end, and tells what of the file is here: see [`Get::restart_marker`].
+    ///
+    /// The data connection is closed, and the server's last word is waited for, so that the session can be used again.
+    ///
+    /// # Errors
+    /// None at present: the marker is this end's own knowledge.
+    ///
+    /// # Cancel safety
+    /// Dropping the future is dropping the `Get`.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn example() -> gridftp::Result<()> {
+    /// # let client = gridftp::Client::new()?;
+    /// let mut get = client.get("ftp://ftp.example.org/f").await?;
+    /// let first = get.next_block().await?;
+    /// let marker = get.abort().await?;
+    /// let rest = client.get("ftp://ftp.example.org/f").restart(marker).await?.bytes().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Corresponds to `globus_ftp_client_abort`.
+    pub async fn abort(mut self) -> Result<RestartMarker> {
+        let marker = self.active.restart_marker();
+        let Some(mut lease) = self.lease.take() else { return Ok(marker) };
+        if let Some(mut last) = self.active.cancel() {
+            lease.mark_broken();
+            match tokio::time::timeout(self.active.limits().reply, last.last()).await {
+                Ok(Ok(_)) => lease.mark_clean(),
+                Ok(Err(error)) => tracing::debug!(url = %self.url, %error, "a get that was ended"),
+                Err(_) => tracing::debug!(url = %self.url, "the server did not end a get in time"),
+            }
+        }
+        Ok(marker)
+    }
+
+    /// The bytes that are not asked for.
+    pub(super) fn left_out(&self) -> crate::types::RangeSet {
+        self.active.left_out()
+    }
+
+    /// Collects the file in memory, or what of it was asked for: the range, the part that is missing.
     ///
     /// # Errors
     /// As [`Get::next_block`]; `InvalidInput` for more than the machine's memory can be asked for.

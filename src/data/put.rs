@@ -1,6 +1,7 @@
 //! A file on its way out.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -10,8 +11,9 @@ use crate::client::Exclusive;
 use crate::data::{PutBuilder, Writer};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::protocol::command::Command;
-use crate::session::put::{ActivePut, PutRequest};
+use crate::session::put::{ActivePut, Placement, PutRequest};
 use crate::session::watch::{died, within};
+use crate::types::RestartMarker;
 use crate::url::Url;
 
 /// What a finished put amounts to.
@@ -28,8 +30,10 @@ pub struct PutSummary {
 /// with what was sent.
 ///
 /// # Cancel safety
-/// Dropping an unfinished `Put` ends its data connection in the background and deletes the incomplete file, unless the
-/// put began at an [offset](PutBuilder::offset).
+/// Dropping an unfinished `Put` ends its data connection in the background and deletes the incomplete file, unless
+/// something of it was there before: not after [`offset`](PutBuilder::offset), [`append`](PutBuilder::append) and
+/// [`restart`](PutBuilder::restart), nor through an [`algorithm`](PutBuilder::algorithm) of the server. [`Put::abort`]
+/// leaves what came, for a later put to go on from.
 pub struct Put {
     url: Url,
     /// None once it is finished.
@@ -42,12 +46,14 @@ struct Open {
     lease: Exclusive,
     active: ActivePut,
     path: Bytes,
+    /// All of the file is this put's, so that an incomplete one is deleted.
     whole_file: bool,
 }
 
 impl Put {
     pub(super) async fn start(mut builder: PutBuilder) -> Result<Self> {
         let url = builder.choices.checked()?;
+        builder.check().map_err(|error| error.with_url(&url))?;
         let deadline = builder.choices.deadline();
         let start = Self::try_start(&builder, &url, deadline);
         within(deadline, start).await.map_err(|error| error.with_url(&url))
@@ -60,7 +66,8 @@ impl Put {
             let reused = lease.is_reused();
             let request = PutRequest {
                 path: Bytes::copy_from_slice(&choices.client.server_path(url)),
-                offset: builder.offset,
+                placement: placement(builder),
+                marker_seconds: builder.marker_interval.map(whole_seconds),
                 check_size: builder.check_size,
                 options: choices.options.clone(),
                 limits: choices.limits(),
@@ -92,7 +99,9 @@ impl Put {
             return;
         }
         lease.mark_broken();
-        let (path, whole_file) = (request.path.clone(), request.offset.is_none());
+        let path = request.path.clone();
+        let whole_file =
+            matches!(request.placement, Placement::Replace) && request.options.storage_module.is_none();
         let result = lease.start_put(request).await;
         if lease.control.is_open() {
             lease.mark_clean();
@@ -169,6 +178,62 @@ impl Put {
         })
     }
 
+    /// What of the file is at the server for certain: what the put was restarted with, and in extended block mode what the
+    /// server told of since (111 markers, every few seconds: see [`PutBuilder::marker_interval`]).
+    ///
+    /// In stream mode servers tell nothing while data moves; [`Put::abort`] asks for the size. What merely left this end
+    /// does not count.
+    ///
+    /// Corresponds to `globus_ftp_client_restart_marker_t` (GFD.20).
+    pub fn restart_marker(&mut self) -> RestartMarker {
+        let nothing = RestartMarker::Stream { offset: 0 };
+        self.open.as_mut().map_or(nothing, |open| open.active.restart_marker())
+    }
+
+    /// Ends the put before its end, leaves the file as it is, and tells what of it is there. May be called after an error
+    /// too, as long as the session lives.
+    ///
+    /// On the wire: the data connections are closed, the final reply is waited for, and in stream mode SIZE tells how far
+    /// the data came. In extended block mode it is what the server had told of (111): a marker may tell less than what is
+    /// there, never more. A new put with [`restart`](PutBuilder::restart) goes on from there.
+    ///
+    /// After an [append](PutBuilder::append) the marker tells of the whole file, the old part included; after a put at an
+    /// [offset](PutBuilder::offset), of the bytes from there on, in the file's own count.
+    ///
+    /// # Errors
+    /// `ConnectionLost` and `Timeout(Reply)`, when the server's last word did not come: what
+    /// [`restart_marker`](Put::restart_marker) said before still holds.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the file as it is, and closes the session.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn example() -> gridftp::Result<()> {
+    /// # let client = gridftp::Client::new()?;
+    /// # let contents = gridftp::Bytes::new();
+    /// let mut put = client.put("ftp://ftp.example.org/f").await?;
+    /// put.write(contents.slice(..1_000_000)).await?;
+    /// let marker = put.abort().await?;
+    /// let there = usize::try_from(marker.contiguous()).unwrap_or(0);
+    /// let mut put = client.put("ftp://ftp.example.org/f").restart(marker).await?;
+    /// put.write(contents.slice(there..)).await?;
+    /// put.finish().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Corresponds to `globus_ftp_client_abort`.
+    pub async fn abort(mut self) -> Result<RestartMarker> {
+        let Some(Open { mut lease, active, .. }) = self.open.take() else { return Err(finished()) };
+        lease.mark_broken();
+        let marker = lease.abort_put(active).await.map_err(|error| error.with_url(&self.url))?;
+        if lease.control.is_open() {
+            lease.mark_clean();
+        }
+        Ok(marker)
+    }
+
     /// Bytes handed over so far.
     pub fn sent(&self) -> u64 {
         self.open.as_ref().map_or(0, |open| open.active.sent())
@@ -190,6 +255,23 @@ impl Put {
     }
 }
 
+fn placement(builder: &PutBuilder) -> Placement {
+    if let Some(words) = &builder.algorithm {
+        Placement::Algorithm(words.clone())
+    } else if let Some(marker) = &builder.restart {
+        Placement::Restart(marker.clone())
+    } else if builder.append {
+        Placement::Append
+    } else {
+        builder.offset.map_or(Placement::Replace, Placement::At)
+    }
+}
+
+/// At least as long, in seconds.
+fn whole_seconds(interval: Duration) -> u32 {
+    u32::try_from(interval.as_secs() + u64::from(interval.subsec_nanos() > 0)).unwrap_or(u32::MAX)
+}
+
 fn finished() -> Error {
     Error::invalid("the put is over")
 }
@@ -197,17 +279,23 @@ fn finished() -> Error {
 impl Drop for Put {
     fn drop(&mut self) {
         let Some(Open { mut lease, active, path, whole_file }) = self.open.take() else { return };
-        let mut last = active.cancel();
+        // What the server called complete is not deleted, whatever was wrong with it.
+        let incomplete = !active.is_confirmed();
+        let last = active.cancel();
         // Without a runtime nobody can wait for the server: the session ends with this.
         lease.mark_broken();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let url = self.url.clone();
         runtime.spawn(async move {
-            if let Err(error) = last.last().await {
+            if let Some(mut last) = last
+                && let Err(error) = last.last().await
+            {
                 tracing::warn!(%url, %error, "an incomplete file may be left: the server did not end its transfer");
                 return;
             }
-            if whole_file && let Ok(command) = Command::with("DELE", &path) {
+            if !whole_file && incomplete {
+                tracing::warn!(%url, "a file was changed in part: its put was given up");
+            } else if incomplete && let Ok(command) = Command::with("DELE", &path) {
                 match lease.control.command(command).await {
                     Ok(reply) if reply.is_completion() => tracing::debug!(%url, "deleted an incomplete file"),
                     Ok(reply) => tracing::warn!(%url, %reply, "an incomplete file could not be deleted"),

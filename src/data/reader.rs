@@ -29,7 +29,7 @@ pub struct Reader {
 
 impl Reader {
     pub(super) fn new(get: Get) -> Self {
-        let reorder = Reorder::starting_at(get.start_offset());
+        let reorder = Reorder::leaving_out(get.start_offset(), get.left_out());
         Self { get, reorder, chunk: Bytes::new(), failed: None, over: false }
     }
 

@@ -1,5 +1,7 @@
 //! One RETR (or ERET): from the command to the server's last word.
 
+mod plan;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
@@ -10,21 +12,20 @@ use bytes::Bytes;
 use crate::engine::{Direction, Failure, ReadRun};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::options::DataOptions;
+use crate::protocol::ascii::FromWire;
 use crate::protocol::command::Command;
 use crate::session::channel::Ready;
 use crate::session::watch::{Limits, Timer, explain};
 use crate::session::{PendingReply, Session};
-use crate::types::ByteRange;
+use crate::types::{RangeSet, RestartMarker};
 
-/// What is to be fetched.
-#[derive(Debug, Clone)]
-pub(crate) struct GetRequest {
-    /// The path as the server takes it.
-    pub(crate) path: Bytes,
-    pub(crate) range: ByteRange,
-    pub(crate) options: DataOptions,
-    pub(crate) limits: Limits,
-}
+pub(crate) use plan::GetRequest;
+use plan::Plan;
+pub(crate) use plan::{shorter, told, with_path};
+
+/// Stretches of bytes that are kept account of at most: a server that sends single bytes here and there must not make
+/// memory grow. A marker that tells less than what is here does no harm.
+const MAX_STRETCHES: usize = 65_536;
 
 /// A file on its way in.
 pub(crate) struct ActiveGet {
@@ -33,6 +34,7 @@ pub(crate) struct ActiveGet {
     /// The set, to be given back when the transfer ended well.
     ready: Option<Ready>,
     limits: Limits,
+    extended_block: bool,
     /// Where the first byte of a stream stands in the file.
     base_offset: u64,
     /// The file's size as the server told it before the transfer.
@@ -41,6 +43,12 @@ pub(crate) struct ActiveGet {
     expected: Option<u64>,
     /// Bytes of a stream beyond which the rest is not wanted (a range without ERET).
     wanted: Option<u64>,
+    /// Where blocks may lie, if that is known.
+    missing: Option<RangeSet>,
+    /// What was here before, and what was handed out.
+    here: RangeSet,
+    /// Lines end with CR LF on the wire.
+    text: Option<FromWire>,
     received: u64,
     timer: Timer,
     /// The search for the reason of a failed data channel, while it is on.
@@ -64,16 +72,25 @@ struct Flow {
 impl Session {
     /// Asks for a file; returns when the server has accepted.
     pub(crate) async fn start_get(&mut self, request: GetRequest) -> Result<ActiveGet> {
-        let GetRequest { path, range, options, limits } = request;
+        let text = request.options.ascii;
+        let started = self.start_transfer(&request).await;
+        if text {
+            self.leave_text();
+        }
+        started
+    }
+
+    async fn start_transfer(&mut self, request: &GetRequest) -> Result<ActiveGet> {
+        let GetRequest { path, options, limits, .. } = request;
         let extended_block = options.extended_block();
-        let first = if self.features.size() { vec![Command::with("SIZE", &path)?] } else { Vec::new() };
-        let (ready, mut replies) = self.make_ready(Direction::Read, &options, extended_block, first).await?;
+        let first = if self.features.size() { vec![Command::with("SIZE", path)?] } else { Vec::new() };
+        let (ready, mut replies) = self.make_ready(Direction::Read, options, extended_block, first).await?;
         let told = match replies.pop() {
             Some(mut pending) => Some(pending.last().await?),
             None => None,
         };
         let size = told.as_ref().and_then(size_of);
-        let plan = self.plan(&path, range, size, extended_block)?;
+        let plan = Plan::new(request, &self.features, size)?;
         if let (None, Some(reply)) = (&plan.commands, told)
             && !reply.is_completion()
         {
@@ -81,20 +98,17 @@ impl Session {
             return Err(Error::from_reply(reply, Phase::Command, "the server does not send the file"));
         }
         let mut active = ActiveGet {
-            flow: None,
-            ready: Some(ready),
-            limits,
             base_offset: plan.base_offset,
             size,
             expected: plan.expected,
             wanted: plan.wanted,
-            received: 0,
-            timer: Timer::default(),
-            reason: None,
-            failed: None,
+            missing: plan.missing,
+            here: plan.here,
+            text: options.ascii.then(FromWire::default),
+            ..ActiveGet::new(ready, extended_block, *limits)
         };
         if let Some(commands) = plan.commands {
-            self.begin(&mut active, commands, &options, extended_block).await?;
+            self.begin(&mut active, commands, options, extended_block).await?;
         }
         Ok(active)
     }
@@ -108,19 +122,7 @@ impl Session {
     ) -> Result<ActiveGet> {
         let extended_block = options.extended_block();
         let (ready, _) = self.make_ready(Direction::Read, options, extended_block, Vec::new()).await?;
-        let mut active = ActiveGet {
-            flow: None,
-            ready: Some(ready),
-            limits,
-            base_offset: 0,
-            size: None,
-            expected: None,
-            wanted: None,
-            received: 0,
-            timer: Timer::default(),
-            reason: None,
-            failed: None,
-        };
+        let mut active = ActiveGet::new(ready, extended_block, limits);
         self.begin(&mut active, vec![command], options, extended_block).await?;
         Ok(active)
     }
@@ -133,11 +135,13 @@ impl Session {
         options: &DataOptions,
         extended_block: bool,
     ) -> Result<()> {
-        let Some(ready) = &active.ready else { return Ok(()) };
-        ready.port.connect(Direction::Read);
+        let Some(ready) = &mut active.ready else { return Ok(()) };
+        if !ready.delayed {
+            ready.port.connect(Direction::Read);
+        }
         // A stream's reads may wait for the connection. An extended block set must not read before the file is accepted: a
         // refusal would leave them to the next file.
-        let run = (!extended_block).then(|| ready.port.read(options.window_blocks));
+        let mut run = (!extended_block && !ready.delayed).then(|| ready.port.read(options.window_blocks));
         let mut pending = self.control.send_all(commands);
         let Some(mut transfer) = pending.pop() else {
             return Err(Error::new(ErrorKind::Internal, Phase::Command, "no reply was expected for RETR"));
@@ -152,64 +156,16 @@ impl Session {
                 ));
             }
         }
+        if ready.delayed {
+            self.aim_by(ready, &mut transfer, "the server does not send the file").await?;
+            run = (!extended_block).then(|| ready.port.read(options.window_blocks));
+        }
         let (run, early) = accepted(run, &mut transfer).await?;
         let run = run.unwrap_or_else(|| ready.port.read(options.window_blocks));
         transfer.within(None);
         active.flow = Some(Flow { run, pending: transfer, early, last: None, data_ended: false });
         Ok(())
     }
-
-    /// How to ask for a range, and what will come.
-    fn plan(&self, path: &[u8], range: ByteRange, size: Option<u64>, extended_block: bool) -> Result<Plan> {
-        if range.is_all() {
-            let commands = Some(vec![Command::with("RETR", path)?]);
-            return Ok(Plan { commands, base_offset: 0, expected: size, wanted: None });
-        }
-        let offset = range.offset();
-        // What lies beyond the end of the file is not there to be had.
-        let rest = size.map(|size| size.saturating_sub(offset));
-        let length = match (range.length(), rest) {
-            (Some(length), Some(rest)) => Some(length.min(rest)),
-            (length, rest) => length.or(rest),
-        };
-        if length == Some(0) {
-            return Ok(Plan { commands: None, base_offset: offset, expected: Some(0), wanted: None });
-        }
-        if let (Some(length), true) = (length, self.features.eret()) {
-            let mut argument = format!("P {offset} {length} ").into_bytes();
-            argument.extend_from_slice(path);
-            let commands = Some(vec![Command::with("ERET", argument)?]);
-            return Ok(Plan {
-                commands,
-                base_offset: offset,
-                expected: size.and(Some(length)),
-                wanted: None,
-            });
-        }
-        if extended_block {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                Phase::Command,
-                "the server has no partial transfers in extended block mode (ERET); use stream mode",
-            )
-            .with_side(Side::Server));
-        }
-        let commands = vec![Command::with("REST", offset.to_string())?, Command::with("RETR", path)?];
-        Ok(Plan {
-            commands: Some(commands),
-            base_offset: offset,
-            expected: size.and(length),
-            wanted: range.length(),
-        })
-    }
-}
-
-struct Plan {
-    /// None when nothing has to be fetched.
-    commands: Option<Vec<Command>>,
-    base_offset: u64,
-    expected: Option<u64>,
-    wanted: Option<u64>,
 }
 
 /// The number of a 213 reply to SIZE.
@@ -266,6 +222,26 @@ fn started(reply: &Reply) -> Result<()> {
 }
 
 impl ActiveGet {
+    fn new(ready: Ready, extended_block: bool, limits: Limits) -> Self {
+        Self {
+            flow: None,
+            ready: Some(ready),
+            limits,
+            extended_block,
+            base_offset: 0,
+            size: None,
+            expected: None,
+            wanted: None,
+            missing: None,
+            here: RangeSet::new(),
+            text: None,
+            received: 0,
+            timer: Timer::default(),
+            reason: None,
+            failed: None,
+        }
+    }
+
     /// The size of the whole file, where the server told it.
     pub(crate) fn size(&self) -> Option<u64> {
         self.size
@@ -279,6 +255,40 @@ impl ActiveGet {
     /// Where the range begins in the file.
     pub(crate) fn base_offset(&self) -> u64 {
         self.base_offset
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// What lies between the bytes that are asked for, and before them.
+    pub(crate) fn left_out(&self) -> RangeSet {
+        let missing = self.missing.as_ref();
+        let end = missing.and_then(|missing| missing.iter().last()).map_or(0, |range| range.end);
+        missing.map(|missing| missing.complement(end)).unwrap_or_default()
+    }
+
+    /// What was here before, and what was handed out since.
+    pub(crate) fn restart_marker(&self) -> RestartMarker {
+        if self.text.is_some() {
+            // Nothing can be asked for from the middle of a text on.
+            return RestartMarker::Stream { offset: 0 };
+        }
+        let offset = self.here.contiguous_from(0);
+        if self.extended_block || offset != self.here.total_bytes() {
+            RestartMarker::Extended(self.here.clone())
+        } else {
+            RestartMarker::Stream { offset }
+        }
+    }
+
+    /// Ends the data connection; gives the wait for the final reply, if that is still to come.
+    pub(crate) fn cancel(&mut self) -> Option<PendingReply> {
+        self.ready = None;
+        let Flow { run, pending, last, .. } = self.flow.take()?;
+        drop(run);
+        pending.within(self.limits.reply);
+        last.is_none().then_some(pending)
     }
 
     /// Bytes received so far.
@@ -325,6 +335,9 @@ impl ActiveGet {
                     Poll::Ready(Ok(None)) => {
                         flow.data_ended = true;
                         self.timer.stop();
+                        if let Some(rest) = self.text.as_mut().and_then(FromWire::end) {
+                            return Poll::Ready(Ok(self.line(rest)));
+                        }
                         continue;
                     }
                     Poll::Ready(Err(failure)) => return self.look_for_reason(failure, cx),
@@ -390,6 +403,10 @@ impl ActiveGet {
                 return Ok(None);
             }
         }
+        if let Some(text) = &mut self.text {
+            let data = text.take(&data);
+            return Ok(self.line(data));
+        }
         let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
         self.received = self.received.saturating_add(length);
         if let Some(expected) = self.expected
@@ -399,15 +416,30 @@ impl ActiveGet {
         }
         let at = self.base_offset.checked_add(offset);
         let end = at.and_then(|at| at.checked_add(length));
+        let asked_for = |at: u64, end: u64| {
+            self.missing.as_ref().is_none_or(|missing| missing.contiguous_from(at) >= end)
+        };
         match (at, end) {
-            (Some(at), Some(end)) if self.size.is_none_or(|size| end <= size) => Ok(Some((at, data))),
+            (Some(at), Some(end)) if asked_for(at, end) => {
+                if self.here.len() < MAX_STRETCHES || self.here.contains(at.saturating_sub(1)) {
+                    self.here.insert(at..end);
+                }
+                Ok(Some((at, data)))
+            }
             _ => Err(Error::new(
                 ErrorKind::Protocol,
                 Phase::Data,
-                format!("the server sent {length} bytes at offset {offset}, outside of the file"),
+                format!("the server sent {length} bytes at offset {offset}, which it was not asked for"),
             )
             .with_side(Side::Server)),
         }
+    }
+
+    /// Places a piece of text, which has no place at the server.
+    fn line(&mut self, data: Bytes) -> Option<(u64, Bytes)> {
+        let at = self.received;
+        self.received = at.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
+        (!data.is_empty()).then_some((at, data))
     }
 
     /// Everything is here and confirmed: is it all?

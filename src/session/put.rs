@@ -1,31 +1,27 @@
 //! One STOR (or APPE, ESTO): from the command to the server's last word.
 
+mod account;
+mod plan;
+
+use std::task::{Context, Poll, Waker};
+
 use bytes::Bytes;
 
-use crate::engine::{Direction, WriteRun};
+use crate::engine::{Direction, Failure, WriteRun};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
-use crate::options::DataOptions;
+use crate::protocol::ascii;
 use crate::protocol::command::Command;
 use crate::session::channel::Ready;
 use crate::session::get::size_of;
-use crate::session::watch::{Limits, explain};
+use crate::session::watch::{EXPLANATION_LIMIT, Limits, explain, explained};
 use crate::session::{PendingReply, Session};
+use crate::types::RestartMarker;
+
+use account::Account;
+pub(crate) use plan::{Placement, PutRequest};
 
 /// Longest piece that is handed to C at once, in bytes.
 const PIECE_BYTES: usize = 1 << 20;
-
-/// Where and how to store.
-#[derive(Debug, Clone)]
-pub(crate) struct PutRequest {
-    /// The path as the server takes it.
-    pub(crate) path: Bytes,
-    /// Write into an existing file from here on, instead of replacing it.
-    pub(crate) offset: Option<u64>,
-    /// Ask for the size afterwards, and compare.
-    pub(crate) check_size: bool,
-    pub(crate) options: DataOptions,
-    pub(crate) limits: Limits,
-}
 
 /// A file on its way out.
 #[derive(Debug)]
@@ -36,11 +32,10 @@ pub(crate) struct ActivePut {
     check: Option<PendingReply>,
     ready: Option<Ready>,
     limits: Limits,
-    extended_block: bool,
-    /// Where the next byte of a stream goes, in the caller's count.
-    position: u64,
-    sent: u64,
-    end: u64,
+    path: Bytes,
+    /// LF becomes CR LF.
+    text: bool,
+    account: Account,
     finished: bool,
     /// The final reply to the transfer, once it is there.
     confirmed: Option<Reply>,
@@ -49,29 +44,51 @@ pub(crate) struct ActivePut {
 impl Session {
     /// Asks to store a file; returns when the server has accepted.
     pub(crate) async fn start_put(&mut self, request: PutRequest) -> Result<ActivePut> {
-        let PutRequest { path, offset, check_size, options, limits } = request;
-        let extended_block = options.extended_block();
-        let command = match offset {
-            None => Command::with("STOR", &path)?,
-            Some(offset) if self.features.esto() => {
-                let mut argument = format!("A {offset} ").into_bytes();
-                argument.extend_from_slice(&path);
-                Command::with("ESTO", argument)?
-            }
-            Some(_) => {
-                return Err(Error::new(
-                    ErrorKind::Unsupported,
-                    Phase::Command,
-                    "the server cannot write into the middle of a file (ESTO)",
-                )
-                .with_side(Side::Server));
+        let text = request.options.ascii;
+        let started = self.start_storing(request).await;
+        if text {
+            self.leave_text();
+        }
+        started
+    }
+
+    async fn start_storing(&mut self, request: PutRequest) -> Result<ActivePut> {
+        let extended_block = request.options.extended_block();
+        let mut first = request.hints()?;
+        let asks_size = request.asks_size(&self.features);
+        if asks_size {
+            first.push(Command::with("SIZE", &request.path)?);
+        }
+        let (mut ready, mut replies) =
+            self.make_ready(Direction::Write, &request.options, extended_block, first).await?;
+        let told = match replies.pop().filter(|_| asks_size) {
+            Some(mut pending) => Some(pending.last().await?),
+            None => None,
+        };
+        let plan = match request.plan(&self.features, told) {
+            Ok(plan) => plan,
+            Err(error) => {
+                self.give_back(ready);
+                return Err(error);
             }
         };
-        let (ready, _) = self.make_ready(Direction::Write, &options, extended_block, Vec::new()).await?;
+        if let Some(restart) = plan.restart {
+            let reply = self.control.command(restart).await?;
+            if !reply.is_intermediate() {
+                self.give_back(ready);
+                let what = "the server does not go on with a file";
+                return Err(Error::from_reply(reply, Phase::Command, what));
+            }
+        }
+        let PutRequest { path, check_size, options, limits, .. } = request;
         // The server says 150 only once it is connected.
-        ready.port.connect(Direction::Write);
+        let mut pending = self.control.send(plan.store);
+        if ready.delayed {
+            self.aim_by(&mut ready, &mut pending, "the server does not take the file").await?;
+        } else {
+            ready.port.connect(Direction::Write);
+        }
         let run = ready.port.write(options.window_blocks);
-        let mut pending = self.control.send(command);
         let reply = tokio::select! {
             biased;
             reply = pending.next() => reply?,
@@ -84,7 +101,8 @@ impl Session {
             return Err(refusal(reply));
         }
         pending.within(None);
-        let check = (check_size && offset.is_none() && self.features.size())
+        let layout = plan.layout;
+        let check = (check_size && layout.size_after(layout.end).is_some() && self.features.size())
             .then(|| Command::with("SIZE", &path))
             .transpose()?
             .map(|command| {
@@ -98,13 +116,43 @@ impl Session {
             check,
             ready: Some(ready),
             limits,
-            extended_block,
-            position: 0,
-            sent: 0,
-            end: 0,
+            path,
+            text: options.ascii,
+            account: Account::new(layout, extended_block),
             finished: false,
             confirmed: None,
         })
+    }
+
+    /// Ends a put that is not finished and leaves the file as it is; tells what of it is there.
+    pub(crate) async fn abort_put(&self, put: ActivePut) -> Result<RestartMarker> {
+        let ActivePut { run, mut pending, check, ready, limits, path, confirmed, mut account, .. } = put;
+        drop((run, ready));
+        pending.within(limits.reply);
+        let told = async {
+            while confirmed.is_none() {
+                let reply = pending.next().await?;
+                account.hear(&reply);
+                if !reply.is_preliminary() {
+                    break;
+                }
+            }
+            if account.extended_block || account.layout.shift.is_none() || !self.features.size() {
+                return Ok(None);
+            }
+            // After the final reply: the server has written what it will ever write.
+            let reply = match check {
+                Some(mut check) => {
+                    check.within(limits.reply);
+                    check.last().await?
+                }
+                None => self.control.command(Command::with("SIZE", &path)?).await?,
+            };
+            Ok(size_of(&reply))
+        };
+        let size =
+            tokio::time::timeout(limits.reply, told).await.unwrap_or_else(|_| Err(limits.not_ended()))?;
+        Ok(account.marker_at_rest(size))
     }
 }
 
@@ -121,7 +169,7 @@ fn refusal(reply: Reply) -> Error {
 impl ActivePut {
     /// Bytes handed over so far.
     pub(crate) fn sent(&self) -> u64 {
-        self.sent
+        self.account.sent
     }
 
     /// Bytes that have gone out to the network so far.
@@ -131,7 +179,52 @@ impl ActivePut {
 
     /// The next byte's place for [`Self::write`] without an offset.
     pub(crate) fn position(&self) -> u64 {
-        self.position
+        self.account.position
+    }
+
+    /// Whether the server called the file complete.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.confirmed.as_ref().is_some_and(Reply::is_completion)
+    }
+
+    /// What is in the file for certain.
+    pub(crate) fn restart_marker(&mut self) -> RestartMarker {
+        self.look();
+        self.account.marker()
+    }
+
+    /// Takes in the replies that are there, without waiting.
+    fn look(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        while self.confirmed.is_none() {
+            match self.pending.poll_next(&mut cx) {
+                // A connection that broke shows in what comes next.
+                Poll::Pending | Poll::Ready(Err(_)) => return,
+                Poll::Ready(Ok(reply)) => self.hear(reply),
+            }
+        }
+    }
+
+    fn hear(&mut self, reply: Reply) {
+        self.account.hear(&reply);
+        if !reply.is_preliminary() {
+            self.confirmed = Some(reply);
+        }
+    }
+
+    /// Waits for a reply and takes it in. Cancel safe.
+    async fn next_reply(&mut self) -> Result<()> {
+        let reply = self.pending.next().await?;
+        self.hear(reply);
+        Ok(())
+    }
+
+    /// Why the data channel failed: the server's words, if they come soon.
+    async fn reason(&mut self, failure: Failure) -> Error {
+        let last = async { while self.confirmed.is_none() && self.next_reply().await.is_ok() {} };
+        // Without an answer it is the channel's own failure.
+        let _ = tokio::time::timeout(EXPLANATION_LIMIT, last).await;
+        explained(failure, self.confirmed.clone())
     }
 
     /// Sends bytes for `offset`; waits while the window is full.
@@ -141,10 +234,10 @@ impl ActivePut {
         if self.finished {
             return Err(Error::invalid("the file was finished; nothing can be written any more"));
         }
-        if !self.extended_block && offset != self.position {
+        if !self.account.extended_block && offset != self.account.position {
             return Err(Error::invalid(format!(
                 "stream mode sends bytes in order: expected offset {}, got {offset}",
-                self.position
+                self.account.position
             )));
         }
         let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
@@ -155,17 +248,16 @@ impl ActivePut {
         while !data.is_empty() {
             let piece = data.slice(..data.len().min(PIECE_BYTES));
             let size = piece.len();
+            let piece = if self.text { ascii::to_wire(&piece) } else { piece };
             match self.run.post(at, piece) {
                 Ok(true) => {
                     drop(data.split_to(size));
                     let size = u64::try_from(size).unwrap_or(u64::MAX);
+                    self.account.sent(at, size);
                     at += size;
-                    self.sent += size;
-                    self.position = at;
-                    self.end = self.end.max(at);
                 }
                 Ok(false) => self.room().await?,
-                Err(failure) => return Err(explain(failure, &mut self.pending, None).await),
+                Err(failure) => return Err(self.reason(failure).await),
             }
         }
         Ok(())
@@ -173,15 +265,18 @@ impl ActivePut {
 
     /// Waits for room in the window, for the server's veto, or for the limit.
     async fn room(&mut self) -> Result<()> {
+        if let Some(reply) = &self.confirmed {
+            return Err(ended_early(reply.clone()));
+        }
         tokio::select! {
             biased;
             ready = self.run.ready() => match ready {
                 Ok(()) => Ok(()),
-                Err(failure) => Err(explain(failure, &mut self.pending, None).await),
+                Err(failure) => Err(self.reason(failure).await),
             },
             reply = self.pending.next() => {
-                let reply = reply?;
-                if reply.is_preliminary() { Ok(()) } else { Err(ended_early(reply)) }
+                self.hear(reply?);
+                self.confirmed.clone().map_or(Ok(()), |reply| Err(ended_early(reply)))
             }
             () = tokio::time::sleep(self.limits.stall) => Err(self.limits.stalled()),
         }
@@ -198,16 +293,11 @@ impl ActivePut {
                 biased;
                 end = self.run.finish() => match end {
                     Ok(()) => break,
-                    Err(failure) => {
-                        let told = self.confirmed.take();
-                        return Err(explain(failure, &mut self.pending, told).await);
-                    }
+                    Err(failure) => return Err(self.reason(failure).await),
                 },
                 reply = self.pending.next(), if self.confirmed.is_none() => {
-                    let reply = reply?;
-                    if reply.is_completion() {
-                        self.confirmed = Some(reply);
-                    } else if !reply.is_preliminary() {
+                    self.hear(reply?);
+                    if let Some(reply) = self.confirmed.clone().filter(|reply| !reply.is_completion()) {
                         return Err(ended_early(reply));
                     }
                 }
@@ -225,13 +315,8 @@ impl ActivePut {
             if let Some(reply) = &self.confirmed {
                 break reply.clone();
             }
-            match tokio::time::timeout(self.limits.stall, self.pending.next()).await {
-                Ok(reply) => {
-                    let reply = reply?;
-                    if !reply.is_preliminary() {
-                        self.confirmed = Some(reply);
-                    }
-                }
+            match tokio::time::timeout(self.limits.stall, self.next_reply()).await {
+                Ok(result) => result?,
                 Err(_) => return Err(self.limits.unconfirmed()),
             }
         };
@@ -245,17 +330,21 @@ impl ActivePut {
         self.verify().await
     }
 
-    /// The file's size at the server must be where our last byte ended.
+    /// The file's size at the server must be what follows from our last byte.
     async fn verify(&mut self) -> Result<()> {
         let Some(check) = &mut self.check else { return Ok(()) };
         check.within(self.limits.reply);
         let reply = check.last().await?;
         self.check = None;
-        match size_of(&reply) {
-            Some(size) if size != self.end => Err(Error::new(
+        let expected = self.account.layout.size_after(self.account.end);
+        match (size_of(&reply), expected) {
+            (Some(size), Some(expected)) if size != expected => Err(Error::new(
                 ErrorKind::Truncated,
                 Phase::Verify,
-                format!("{} bytes were sent, and the server's file has {size}", self.end),
+                format!(
+                    "{} bytes were sent, after which the server's file must have {expected}; it has {size}",
+                    self.account.sent
+                ),
             )
             .with_side(Side::Server)
             .with_may_have_applied()),
@@ -269,12 +358,12 @@ impl ActivePut {
         self.ready.take()
     }
 
-    /// Ends the data connection and hands over the wait for the final reply.
-    pub(crate) fn cancel(self) -> PendingReply {
-        let Self { run, pending, ready, limits, .. } = self;
+    /// Ends the data connection; gives the wait for the final reply, if that is still to come.
+    pub(crate) fn cancel(self) -> Option<PendingReply> {
+        let Self { run, pending, ready, limits, confirmed, .. } = self;
         drop((run, ready));
         pending.within(limits.reply);
-        pending
+        confirmed.is_none().then_some(pending)
     }
 }
 

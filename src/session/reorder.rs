@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
+use crate::types::RangeSet;
 
 /// Bytes of early blocks that are held at most.
 const LIMIT_BYTES: usize = 64 << 20;
@@ -16,9 +17,16 @@ pub(crate) struct Reorder {
     held_bytes: usize,
     /// The next byte to be given; none before the first block of a range tells where it begins.
     position: u64,
+    /// Bytes that are not asked for, and are passed over.
+    left_out: RangeSet,
 }
 
 impl Reorder {
+    /// Begins with the first byte from `position` on that is not left out.
+    pub(crate) fn leaving_out(position: u64, left_out: RangeSet) -> Self {
+        Self { position: left_out.contiguous_from(position), left_out, ..Self::default() }
+    }
+
     pub(crate) fn starting_at(position: u64) -> Self {
         Self { position, ..Self::default() }
     }
@@ -81,6 +89,7 @@ impl Reorder {
             if known < data.len() {
                 drop(data.split_to(known));
                 self.position += u64::try_from(data.len()).unwrap_or(u64::MAX);
+                self.position = self.left_out.contiguous_from(self.position);
                 return Some(data);
             }
         }
@@ -124,6 +133,23 @@ mod tests {
             prop_assert!(reorder.is_empty());
             prop_assert_eq!(reorder.held_bytes, 0);
         }
+    }
+
+    #[test]
+    fn what_is_left_out_is_passed_over() {
+        let left_out: RangeSet = [0..10, 20..30].into_iter().collect();
+        let mut reorder = Reorder::leaving_out(5, left_out);
+        assert_eq!(reorder.position(), 10);
+        reorder.insert(30, Bytes::from_static(b"third")).unwrap();
+        reorder.insert(15, Bytes::from_static(b"after")).unwrap();
+        assert_eq!(reorder.next(), None);
+        reorder.insert(10, Bytes::from_static(b"first")).unwrap();
+        assert_eq!(
+            [reorder.next(), reorder.next(), reorder.next(), reorder.next()].map(Option::unwrap_or_default),
+            ["first", "after", "third", ""]
+        );
+        assert_eq!(reorder.position(), 35);
+        assert!(reorder.is_empty());
     }
 
     #[test]

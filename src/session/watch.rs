@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 use crate::session::PendingReply;
 
 /// How long the server's own words are waited for when the data channel failed: they say more than "connection reset".
-const EXPLANATION_LIMIT: Duration = Duration::from_secs(2);
+pub(crate) const EXPLANATION_LIMIT: Duration = Duration::from_secs(2);
 
 /// The limits of a transfer in progress.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +32,15 @@ impl Limits {
 
     pub(crate) fn stalled(self) -> Error {
         timed_out(TimeoutKind::Stall, Phase::Data, format!("no data moved for {:?}", self.stall))
+    }
+
+    pub(crate) fn not_ended(self) -> Error {
+        timed_out(
+            TimeoutKind::Reply,
+            Phase::Completion,
+            format!("the server did not end a transfer that was cut off within {:?}", self.reply),
+        )
+        .with_may_have_applied()
     }
 
     pub(crate) fn unconfirmed(self) -> Error {
@@ -89,7 +98,12 @@ pub(crate) async fn explain(failure: Failure, pending: &mut PendingReply, told: 
         Some(reply) => Some(reply),
         None => tokio::time::timeout(EXPLANATION_LIMIT, pending.last()).await.ok().and_then(Result::ok),
     };
-    match reply {
+    explained(failure, reply)
+}
+
+/// The error of a transfer whose data channel failed, and of which the server said this in the end.
+pub(crate) fn explained(failure: Failure, told: Option<Reply>) -> Error {
+    match told {
         Some(reply) if !reply.is_completion() => {
             Error::from_reply(reply, Phase::Data, "the server ended the transfer").with_source(failure)
         }
@@ -103,10 +117,7 @@ pub(crate) fn died(error: &Error) -> bool {
 }
 
 /// Runs `work` until the deadline of the whole operation.
-pub(crate) async fn within<T>(
-    deadline: Option<Instant>,
-    work: impl Future<Output = Result<T>>,
-) -> Result<T> {
+pub(crate) async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
     match deadline {
         None => work.await,
         Some(deadline) => tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| Err(too_long())),
