@@ -172,7 +172,8 @@ pub use credential::{
     Credential, CredentialInfo, CredentialKind, CredentialWatch, PassphraseError, ProxyBuilder, ProxyForm,
 };
 pub use data::{
-    Block, Get, GetBuilder, GetMany, GetManyBuilder, ManyFile, Put, PutBuilder, PutSummary, Reader, Writer,
+    Block, Get, GetBuilder, GetMany, GetManyBuilder, ManyFile, Put, PutBuilder, PutSummary, Reader,
+    ThirdParty, ThirdPartyBuilder, ThirdPartySummary, Writer,
 };
 pub use error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 pub use types::{

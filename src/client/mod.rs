@@ -9,6 +9,7 @@ mod builder;
 mod identity;
 mod limits;
 mod metrics;
+mod pair;
 mod paths;
 mod pool;
 mod process;
@@ -31,6 +32,7 @@ pub use builder::ClientBuilder;
 pub(crate) use builder::{check_assertion, check_subject};
 pub(crate) use limits::Repeat;
 pub use metrics::Metrics;
+pub(crate) use pair::Half;
 pub(crate) use pool::{Exclusive, Shared};
 pub use process::{EngineMetrics, engine_metrics, init, shutdown};
 
@@ -71,6 +73,7 @@ pub struct Client {
 struct Inner {
     common: Arc<Common>,
     pools: Mutex<Pools>,
+    turns: pair::Turns,
 }
 
 impl Drop for Inner {
@@ -144,7 +147,7 @@ impl Client {
             operations: metrics::Operations::default(),
             credentials: Credentials::default(),
         };
-        let inner = Inner { common: Arc::new(common), pools: Mutex::default() };
+        let inner = Inner { common: Arc::new(common), pools: Mutex::default(), turns: pair::Turns::default() };
         Self { inner: Arc::new(inner), config: Arc::new(config) }
     }
 

@@ -11,6 +11,10 @@ mod get;
 mod many;
 mod put;
 mod reader;
+mod stall;
+mod third_party;
+mod third_party_builder;
+mod third_party_choices;
 mod writer;
 
 pub use builder::{GetBuilder, PutBuilder};
@@ -18,4 +22,6 @@ pub use get::{Block, Get};
 pub use many::{GetMany, GetManyBuilder, ManyFile};
 pub use put::{Put, PutSummary};
 pub use reader::Reader;
+pub use third_party::{ThirdParty, ThirdPartySummary};
+pub use third_party_builder::ThirdPartyBuilder;
 pub use writer::Writer;

@@ -20,6 +20,7 @@ pub(crate) mod reorder;
 pub(crate) mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod third_party;
 pub(crate) mod watch;
 
 pub(crate) use control::PendingReply;

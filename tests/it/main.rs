@@ -18,3 +18,4 @@ mod ranges;
 mod reading;
 mod sizes;
 mod support;
+mod third_party;
