@@ -84,9 +84,15 @@ impl Client {
             Some(entry) if entry.is_dir() => Ok(Ok(())),
             Some(entry) if entry.is_symlink() && self.folder_by_cwd(url).await?.is_some() => Ok(Ok(())),
             Some(_) => Ok(Err(in_the_way(replies.pop()))),
+            // Not even MLST sees what is behind a link that leads nowhere, and yet the name is taken.
+            None if replies.last().is_some_and(is_taken) => Ok(Err(in_the_way(replies.pop()))),
             None => Ok(Err(first_reason(replies))),
         }
     }
+}
+
+fn is_taken(reply: &Reply) -> bool {
+    kind_of_reply(reply) == ErrorKind::AlreadyExists
 }
 
 /// The name is taken by something else.
@@ -101,7 +107,7 @@ fn in_the_way(reply: Option<Reply>) -> Error {
 
 /// The refusal that the later ones follow from: the first behind the last folder that is there.
 fn first_reason(replies: &mut Vec<Reply>) -> Error {
-    let is_there = |reply: &Reply| reply.is_completion() || kind_of_reply(reply) == ErrorKind::AlreadyExists;
+    let is_there = |reply: &Reply| reply.is_completion() || is_taken(reply);
     let begin = replies.iter().rposition(is_there).map_or(0, |last| last + 1);
     // A file above has "AlreadyExists" for an answer, and the folder in it "NotADirectory".
     let at = begin.min(replies.len().saturating_sub(1));

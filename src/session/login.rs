@@ -439,10 +439,13 @@ impl Attempt<'_> {
         let feat = self.answer(&mut tail.feat).await?;
         let binary = self.answer(&mut tail.binary).await?;
         if !binary.is_completion() {
-            return Err(self
-                .login
-                .refused(binary, ErrorKind::Unsupported, "the server refused TYPE I")
-                .into());
+            // A server that puts off its answer to a wrong password (pyftpdlib) says here that nobody is logged in.
+            let (kind, what) = if binary.code() == 530 {
+                (ErrorKind::Authentication, "user and password were refused")
+            } else {
+                (ErrorKind::Unsupported, "the server refused TYPE I")
+            };
+            return Err(self.login.refused(binary, kind, what).into());
         }
         let features = if feat.code() == 211 { parse_features(&feat)? } else { FeatureSet::default() };
         // A smaller buffer than asked for is no failure here: who protects data reads the agreed size again.

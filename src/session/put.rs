@@ -12,10 +12,11 @@ use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::protocol::ascii;
 use crate::protocol::command::Command;
 use crate::session::channel::Ready;
+use crate::session::control::Control;
 use crate::session::get::size_of;
 use crate::session::watch::{EXPLANATION_LIMIT, Limits, explain, explained};
 use crate::session::{PendingReply, Session};
-use crate::types::RestartMarker;
+use crate::types::{FeatureSet, RestartMarker};
 
 use account::Account;
 pub(crate) use plan::{Placement, PutRequest};
@@ -28,8 +29,8 @@ const PIECE_BYTES: usize = 1 << 20;
 pub(crate) struct ActivePut {
     run: WriteRun,
     pending: PendingReply,
-    /// The size the file has afterwards; asked for behind the transfer, so that it costs no round trip.
-    check: Option<PendingReply>,
+    /// The size the file has afterwards.
+    check: Option<Check>,
     ready: Option<Ready>,
     limits: Limits,
     path: Bytes,
@@ -39,6 +40,21 @@ pub(crate) struct ActivePut {
     finished: bool,
     /// The final reply to the transfer, once it is there.
     confirmed: Option<Reply>,
+}
+
+/// The question for the size of a file that was stored.
+#[derive(Debug)]
+enum Check {
+    /// Asked behind the transfer, so that it costs no round trip.
+    Asked(PendingReply),
+    /// To be asked once the transfer is over.
+    Later(Control, Command),
+}
+
+/// Whether the server is a GridFTP server. Those leave commands unread until a transfer is over; some plain FTP servers
+/// (pyftpdlib) answer them at once, and would tell the size of what has arrived so far, in place of the final reply.
+fn answers_in_order(features: &FeatureSet) -> bool {
+    features.esto() || features.eret() || features.spas()
 }
 
 impl Session {
@@ -106,9 +122,12 @@ impl Session {
             .then(|| Command::with("SIZE", &path))
             .transpose()?
             .map(|command| {
+                if !answers_in_order(&self.features) {
+                    return Check::Later(self.control.clone(), command);
+                }
                 let check = self.control.send(command);
                 check.within(None);
-                check
+                Check::Asked(check)
             });
         Ok(ActivePut {
             run,
@@ -142,11 +161,11 @@ impl Session {
             }
             // After the final reply: the server has written what it will ever write.
             let reply = match check {
-                Some(mut check) => {
+                Some(Check::Asked(mut check)) => {
                     check.within(limits.reply);
                     check.last().await?
                 }
-                None => self.control.command(Command::with("SIZE", &path)?).await?,
+                Some(Check::Later(..)) | None => self.control.command(Command::with("SIZE", &path)?).await?,
             };
             Ok(size_of(&reply))
         };
@@ -332,7 +351,10 @@ impl ActivePut {
 
     /// The file's size at the server must be what follows from our last byte.
     async fn verify(&mut self) -> Result<()> {
-        let Some(check) = &mut self.check else { return Ok(()) };
+        if let Some(Check::Later(control, command)) = &self.check {
+            self.check = Some(Check::Asked(control.send(command.clone())));
+        }
+        let Some(Check::Asked(check)) = &mut self.check else { return Ok(()) };
         check.within(self.limits.reply);
         let reply = check.last().await?;
         self.check = None;

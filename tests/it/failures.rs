@@ -371,9 +371,9 @@ async fn codes_without_words_decide_whether_trying_again_helps() {
         ("150 x\r\n550 x\r\n", ErrorKind::Refused, false),
         ("331 x\r\n", ErrorKind::Protocol, false),
     ] {
-        let answer = move |line: &str| line.starts_with("MLST").then(|| reply.to_owned());
+        let answer = move |line: &str| line.starts_with("SIZE").then(|| reply.to_owned());
         let fake = Fake::start("220 hello\r\n", answer).await;
-        let error = anonymous().stat(fake.url("f")).await.unwrap_err();
+        let error = anonymous().size(fake.url("f")).await.unwrap_err();
         assert_eq!((error.kind(), error.is_transient()), (kind, transient), "{reply:?}: {error}");
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::future_not_send, missing_docs)]
 
 mod bytes_identity;
+mod checksum;
 mod concurrency;
 mod drops;
 mod ending;
@@ -12,7 +13,9 @@ mod gsi;
 mod input;
 mod metadata;
 mod names;
+mod namespace;
 mod pipeline;
+mod plain;
 mod protection;
 mod ranges;
 mod reading;
