@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tracing::{Instrument as _, Span};
+
 use super::metrics::Counted;
 use super::{Client, SessionOptions, Shared};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
@@ -22,6 +24,11 @@ pub(crate) enum Repeat {
     Never,
 }
 
+/// The span of an operation: what all its commands and replies are shown in.
+pub(crate) fn span(operation: &'static str, url: &Url) -> Span {
+    tracing::debug_span!("operation", operation, %url, endpoint = %url.endpoint())
+}
+
 /// One operation with its deadline: what users of [`Client`] call ends up here.
 pub(crate) struct Operation<'a> {
     client: &'a Client,
@@ -36,12 +43,19 @@ impl Client {
         Operation { client: self, url, repeat, sent: AtomicBool::new(false) }
     }
 
-    /// Runs something under the limit for whole operations, and counts it.
+    /// Runs something under the limit for whole operations, in a span of its own, and counts it.
     ///
     /// # Errors
     /// `Timeout(Total)`, and whatever `work` fails with; both name the URL.
-    pub(crate) async fn limited<T>(&self, url: &Url, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let _counted = Counted::new(&self.inner.common.operations.running);
+    pub(crate) async fn limited<T>(
+        &self,
+        operation: &'static str,
+        url: &Url,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let operations = &self.inner.common.operations;
+        let _counted = Counted::new(&operations.running);
+        let work = work.instrument(span(operation, url));
         let result = match self.timeouts().total_limit() {
             None => work.await,
             Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
@@ -50,6 +64,7 @@ impl Client {
                     .with_side(Side::Server))
             }),
         };
+        operations.ended(&result);
         result.map_err(|error| error.with_url(url))
     }
 }
@@ -60,7 +75,8 @@ impl Operation<'_> {
     /// # Errors
     /// What kept the reply away; with `may_have_applied` where the server may have got the command.
     pub(crate) async fn reply(&self, command: Command) -> Result<Reply> {
-        self.on_session(move |session| {
+        let verb = command.verb();
+        self.on_session_as(verb, move |session| {
             let pending = session.control.send(command.clone()).withdraw_on_drop();
             async move {
                 let mut pending = pending;
@@ -87,7 +103,8 @@ impl Operation<'_> {
     /// # Errors
     /// As [`Operation::reply`].
     pub(crate) async fn all_replies(&self, commands: Vec<Command>) -> Result<Vec<Reply>> {
-        self.on_session(move |session| {
+        let verb = commands.first().map_or("nothing", Command::verb);
+        self.on_session_as(verb, move |session| {
             let pending = session.control.send_all(commands.clone());
             async move {
                 let mut replies = Vec::with_capacity(pending.len());
@@ -106,6 +123,18 @@ impl Operation<'_> {
     /// # Errors
     /// As [`Operation::reply`].
     pub(crate) async fn on_session<T, F>(&self, send: impl Fn(&Session) -> F + Send + Sync) -> Result<T>
+    where
+        T: Send,
+        F: Future<Output = Result<T>> + Send,
+    {
+        self.on_session_as("facts", send).await
+    }
+
+    async fn on_session_as<T, F>(
+        &self,
+        operation: &'static str,
+        send: impl Fn(&Session) -> F + Send + Sync,
+    ) -> Result<T>
     where
         T: Send,
         F: Future<Output = Result<T>> + Send,
@@ -134,7 +163,7 @@ impl Operation<'_> {
                 second_try = true;
             }
         };
-        self.client.limited(self.url, work).await.map_err(|error| {
+        self.client.limited(operation, self.url, work).await.map_err(|error| {
             let total = matches!(error.kind(), ErrorKind::Timeout(TimeoutKind::Total));
             let applied = total && self.repeat == Repeat::Never && self.sent.load(Ordering::Relaxed);
             if applied { error.with_may_have_applied() } else { error }

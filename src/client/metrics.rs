@@ -1,9 +1,11 @@
 //! Figures about a client.
 
+use super::process::{EngineMetrics, engine_metrics};
+use crate::error::Result;
 use crate::session::Counters;
 use crate::session::counters::Count;
 
-/// What a client and its clones have done so far, and what they are doing now.
+/// What a client, its clones and its views have done so far, and what they are doing now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
@@ -17,16 +19,39 @@ pub struct Metrics {
     pub commands: u64,
     /// Replies received so far.
     pub replies: u64,
-    /// Operations that have begun and not ended.
+    /// Bytes of files and listings received so far on data channels.
+    pub bytes_received: u64,
+    /// Bytes of files sent so far on data channels.
+    pub bytes_sent: u64,
+    /// Operations without data channels that have begun and not ended.
     pub operations_running: u64,
     /// Operations that wait for a session just now: for a login, or for their turn.
     pub operations_waiting: u64,
+    /// Operations that ended well so far; each transfer counts, also each file and each listing of a pipeline.
+    pub operations_done: u64,
+    /// Operations that ended with an error so far. Those that were dropped before their end are in neither number.
+    pub operations_failed: u64,
+    /// The engine below, which all clients of the process share: its data ports, credentials and buffers, how often it was
+    /// woken, and what it could not free.
+    pub engine: EngineMetrics,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Operations {
     pub(super) running: Count,
     pub(super) waiting: Count,
+    pub(super) done: Count,
+    pub(super) failed: Count,
+}
+
+impl Operations {
+    /// Counts how one ended.
+    pub(super) fn ended<T>(&self, result: &Result<T>) {
+        match result {
+            Ok(_) => self.done.one_more(),
+            Err(_) => self.failed.one_more(),
+        }
+    }
 }
 
 impl Metrics {
@@ -37,8 +62,13 @@ impl Metrics {
             logins: counters.logins.get(),
             commands: counters.commands.get(),
             replies: counters.replies.get(),
+            bytes_received: counters.bytes_received.get(),
+            bytes_sent: counters.bytes_sent.get(),
             operations_running: operations.running.get(),
             operations_waiting: operations.waiting.get(),
+            operations_done: operations.done.get() + counters.transfers_done.get(),
+            operations_failed: operations.failed.get() + counters.transfers_failed.get(),
+            engine: engine_metrics(),
         }
     }
 }

@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(patient.size(&url).await.unwrap(), 7);
         assert_eq!(server.connections(), 3);
         assert_eq!(client.metrics().logins, 3);
-        assert_eq!(client.metrics(), patient.metrics());
+        assert_eq!(patient.metrics().logins, 3);
     }
 
     #[tokio::test]

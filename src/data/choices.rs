@@ -57,6 +57,14 @@ impl Choices {
         }
     }
 
+    /// The span that all of the operation is shown in.
+    pub(super) fn span(&self, operation: &'static str) -> tracing::Span {
+        match &self.url {
+            Ok(url) => span(operation, url),
+            Err(_) => tracing::Span::none(),
+        }
+    }
+
     /// When the whole operation must be over.
     pub(super) fn deadline(&self) -> Option<tokio::time::Instant> {
         tokio::time::Instant::now().checked_add(self.timeouts.total_limit()?)

@@ -65,7 +65,7 @@ impl Client {
             Command::with("CKSM", argument)?,
         ];
         let patience: Duration = self.timeouts().checksum_limit();
-        self.limited(&url, async {
+        self.limited("checksum", &url, async {
             let (lease, mut replies) = self.exchange(&url, &commands, Some(patience)).await?;
             drop(lease);
             let reply = replies.pop().map(|reply| completed(reply, "computing the checksum"));

@@ -39,7 +39,7 @@ impl Client {
     /// Corresponds to `globus_ftp_client_cwd`, which gives the server's answer to `CWD` as text (RFC 959 §4.1.1).
     pub async fn canonical_dir(&self, url: impl IntoUrl) -> Result<Url> {
         let url = url.into_url()?;
-        self.limited(&url, async {
+        self.limited("canonical_dir", &url, async {
             let probe = self.probe(&url, Vec::new()).await?;
             let there = completed(probe.entered, "looking for the folder")
                 .and_then(|_| folder_reply(&completed(probe.there, "asking for the folder's path")?))?;
@@ -53,7 +53,7 @@ impl Client {
     /// # Errors
     /// What kept the server from being asked.
     pub(super) async fn folder_by_cwd(&self, url: &Url) -> Result<Option<Entry>> {
-        self.limited(url, async {
+        self.limited("probe", url, async {
             let probe = self.probe(url, Vec::new()).await?;
             let entry = || Entry::new(self.server_path(url).into_owned(), EntryKind::Dir);
             Ok(probe.entered.is_completion().then(entry))
@@ -68,7 +68,7 @@ impl Client {
     pub(super) async fn stat_by_probing(&self, url: &Url) -> Result<Entry> {
         let path = self.server_path(url);
         let questions = vec![Command::with("SIZE", &path)?, Command::with("MDTM", &path)?];
-        self.limited(url, async {
+        self.limited("probe", url, async {
             let probe = self.probe(url, questions).await?;
             let mut asked = probe.asked.iter();
             // Some servers give folders a number for a size; it is left out, as it says nothing.

@@ -10,6 +10,12 @@ pub(crate) struct Counters {
     pub(crate) logins: Count,
     pub(crate) commands: Count,
     pub(crate) replies: Count,
+    /// Contents of files and listings, in bytes.
+    pub(crate) bytes_received: Count,
+    pub(crate) bytes_sent: Count,
+    /// Transfers, each file and each listing of a pipeline by itself, by how they ended. What is dropped is neither.
+    pub(crate) transfers_done: Count,
+    pub(crate) transfers_failed: Count,
 }
 
 /// A number that several threads change and nobody synchronises by.

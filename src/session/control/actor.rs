@@ -10,8 +10,9 @@ use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
+use tracing::Span;
 
-use super::slot::{MAX_UNREAD, Slot, orphaned};
+use super::slot::{MAX_UNREAD, Slot, TRACE, orphaned};
 use super::{Request, Shared, lost};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 use crate::protocol::command::Command;
@@ -227,7 +228,7 @@ impl Actor {
         let first = self.unanswered.len();
         let mut commands = Vec::with_capacity(batch.len());
         for (command, slot) in batch {
-            tracing::trace!(peer = %self.shared.peer, "> {command}");
+            tracing::debug!(target: TRACE, parent: slot.span(), peer = %self.shared.peer, "> {command}");
             self.unanswered.push_back(Unanswered { slot, verb: command.verb(), start: UNPLACED });
             commands.push(command);
         }
@@ -295,7 +296,9 @@ impl Actor {
     /// Gives one reply to the command it belongs to.
     fn deliver(&mut self, reply: Reply) -> Result<(), Ended> {
         self.shared.counters.replies.one_more();
-        tracing::trace!(peer = %self.shared.peer, "< {reply}");
+        let nobody = Span::none();
+        let span = self.unanswered.front().map_or(&nobody, |head| head.slot.span());
+        tracing::debug!(target: TRACE, parent: span, peer = %self.shared.peer, "< {reply}");
         if reply.code() == 421 {
             return Err(Ended::first(Error::from_reply(
                 reply,

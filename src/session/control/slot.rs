@@ -8,11 +8,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tracing::Span;
+
 use super::{Shared, lost};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 
 /// Preliminary replies to one command that may wait unread: markers of a transfer come every few seconds.
 const MAX_PRELIMINARY: usize = 4096;
+
+/// What the trace of commands and replies goes by.
+pub(super) const TRACE: &str = "gridftp::protocol";
+
+/// Whether anybody wants to see commands and replies.
+fn traced() -> bool {
+    tracing::enabled!(target: TRACE, tracing::Level::DEBUG)
+}
 
 /// No limit: the caller watches the transfer itself.
 const SUSPENDED: u64 = u64::MAX;
@@ -24,6 +34,8 @@ pub(super) struct Slot {
     limit: AtomicU64,
     /// Not to be sent if that has not happened yet.
     withdrawn: AtomicBool,
+    /// The operation that the command belongs to, for its trace.
+    span: Span,
 }
 
 struct SlotState {
@@ -54,7 +66,13 @@ impl Slot {
             }),
             limit: AtomicU64::new(millis(limit)),
             withdrawn: AtomicBool::new(false),
+            span: if traced() { Span::current() } else { Span::none() },
         }
+    }
+
+    /// The operation's span; none when nobody listens.
+    pub(super) fn span(&self) -> &Span {
+        &self.span
     }
 
     fn lock(&self) -> MutexGuard<'_, SlotState> {
