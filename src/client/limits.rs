@@ -43,6 +43,11 @@ impl Client {
         Operation { client: self, url, repeat, sent: AtomicBool::new(false) }
     }
 
+    /// Counts a transfer that could not be started.
+    pub(crate) fn count_failure(&self) {
+        self.inner.common.operations.failed.one_more();
+    }
+
     /// Runs something under the limit for whole operations, in a span of its own, and counts it.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ pub struct Metrics {
     pub replies: u64,
     /// Bytes of files and listings received so far on data channels.
     pub bytes_received: u64,
-    /// Bytes of files sent so far on data channels.
+    /// Bytes of files handed over so far to be sent on data channels.
     pub bytes_sent: u64,
     /// Operations without data channels that have begun and not ended.
     pub operations_running: u64,

@@ -30,7 +30,7 @@ use crate::url::Url;
 
 pub use builder::ClientBuilder;
 pub(crate) use builder::{check_assertion, check_subject};
-pub(crate) use limits::Repeat;
+pub(crate) use limits::{Repeat, span};
 pub use metrics::Metrics;
 pub(crate) use pair::Half;
 pub(crate) use pool::{Exclusive, Shared};

@@ -102,7 +102,7 @@ impl IntoFuture for GetBuilder {
     type IntoFuture = Boxed<Get>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(Get::start(self))
+        Box::pin(self.choices.watched("get").start(Get::start(self)))
     }
 }
 
@@ -292,7 +292,7 @@ impl IntoFuture for PutBuilder {
     type IntoFuture = Boxed<Put>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(Put::start(self))
+        Box::pin(self.choices.watched("put").start(Put::start(self)))
     }
 }
 

@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::client::{Client, SessionOptions, check_assertion, check_subject};
+use tracing::{Instrument as _, Span};
+
+use crate::client::{Client, SessionOptions, check_assertion, check_subject, span};
 use crate::error::Result;
 use crate::options::{DataOptions, Timeouts};
 use crate::session::watch::Limits;
@@ -57,17 +59,34 @@ impl Choices {
         }
     }
 
-    /// The span that all of the operation is shown in.
-    pub(super) fn span(&self, operation: &'static str) -> tracing::Span {
-        match &self.url {
+    /// What shows and counts the operation.
+    pub(super) fn watched(&self, operation: &'static str) -> Watched {
+        let span = match &self.url {
             Ok(url) => span(operation, url),
-            Err(_) => tracing::Span::none(),
-        }
+            Err(_) => Span::none(),
+        };
+        Watched { client: self.client.clone(), span }
     }
 
     /// When the whole operation must be over.
     pub(super) fn deadline(&self) -> Option<tokio::time::Instant> {
         tokio::time::Instant::now().checked_add(self.timeouts.total_limit()?)
+    }
+}
+
+/// The start of an operation, in its span, and counted if it fails.
+pub(super) struct Watched {
+    client: Client,
+    span: Span,
+}
+
+impl Watched {
+    pub(super) async fn start<T>(self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let result = work.instrument(self.span).await;
+        if result.is_err() {
+            self.client.count_failure();
+        }
+        result
     }
 }
 

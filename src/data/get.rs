@@ -109,24 +109,36 @@ impl Get {
             && total.as_mut().poll(cx).is_ready()
         {
             if let Some(mut lease) = self.lease.take() {
+                lease.control.counters().transfers_failed.one_more();
                 lease.mark_broken();
             }
             return Poll::Ready(Err(too_long().with_url(&self.url)));
         }
         match self.active.poll_next(cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(Some((offset, data)))) => Poll::Ready(Ok(Some(Block { offset, data }))),
+            Poll::Ready(Ok(Some((offset, data)))) => {
+                if let Some(lease) = &self.lease {
+                    lease.control.counters().received(data.len());
+                }
+                Poll::Ready(Ok(Some(Block { offset, data })))
+            }
             Poll::Ready(Ok(None)) => {
-                if let (Some(mut lease), Some(ready)) = (self.lease.take(), self.active.finished()) {
-                    lease.give_back(ready);
+                if let Some(mut lease) = self.lease.take() {
+                    lease.control.counters().transfers_done.one_more();
+                    if let Some(ready) = self.active.finished() {
+                        lease.give_back(ready);
+                    }
                 }
                 Poll::Ready(Ok(None))
             }
             Poll::Ready(Err(error)) => {
                 // The next user of a session waits for the transfer's last reply: from a server that keeps silent it
                 // would be waited for in vain.
-                if let (Some(mut lease), ErrorKind::Timeout(_)) = (self.lease.take(), error.kind()) {
-                    lease.mark_broken();
+                if let Some(mut lease) = self.lease.take() {
+                    lease.control.counters().transfers_failed.one_more();
+                    if matches!(error.kind(), ErrorKind::Timeout(_)) {
+                        lease.mark_broken();
+                    }
                 }
                 Poll::Ready(Err(error.with_url(&self.url)))
             }

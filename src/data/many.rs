@@ -45,7 +45,7 @@ impl IntoFuture for GetManyBuilder {
     type IntoFuture = Boxed<GetMany>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(GetMany::start(self))
+        Box::pin(self.choices.watched("get_many").start(GetMany::start(self)))
     }
 }
 
@@ -179,6 +179,7 @@ impl GetMany {
             match self.pipeline.next_file(lease).await {
                 Ok(Some(Next::File(index))) => return Ok(Some((index, None))),
                 Ok(Some(Next::Refused(index, error))) => {
+                    lease.control.counters().transfers_failed.one_more();
                     let error = error.with_url(&self.urls[index]);
                     return Ok(Some((index, Some(error))));
                 }
@@ -211,8 +212,14 @@ impl GetMany {
     async fn next_block(&mut self) -> Result<Option<Block>> {
         let deadline = self.deadline;
         let Some(lease) = &mut self.lease else { return Ok(None) };
-        let block = within(deadline, self.pipeline.next_block(lease)).await?;
-        Ok(block.map(|(offset, data)| Block { offset, data }))
+        let block = within(deadline, self.pipeline.next_block(lease)).await;
+        let counters = lease.control.counters();
+        match &block {
+            Ok(Some((_, data))) => counters.received(data.len()),
+            Ok(None) => counters.transfers_done.one_more(),
+            Err(_) => counters.transfers_failed.one_more(),
+        }
+        Ok(block?.map(|(offset, data)| Block { offset, data }))
     }
 }
 

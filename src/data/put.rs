@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::client::Exclusive;
 use crate::data::{PutBuilder, Writer};
@@ -75,7 +76,8 @@ impl Put {
             // In a task of its own: once STOR is on its way its outcome must be known, so that nothing incomplete stays
             // behind when the caller goes away.
             let (sender, receiver) = oneshot::channel();
-            tokio::spawn(Self::store(lease, request, url.clone(), deadline, sender));
+            let store = Self::store(lease, request, url.clone(), deadline, sender);
+            tokio::spawn(store.in_current_span());
             let gone = || {
                 Error::new(ErrorKind::Internal, Phase::Command, "the runtime ended while a put was started")
             };
@@ -137,7 +139,9 @@ impl Put {
     pub async fn write_at(&mut self, offset: u64, mut data: Bytes) -> Result<()> {
         let deadline = self.deadline;
         let open = self.usable()?;
+        let before = data.len();
         let result = within(deadline, open.active.write(offset, &mut data)).await;
+        open.lease.control.counters().sent(before - data.len());
         self.note(result)
     }
 
@@ -154,6 +158,7 @@ impl Put {
         let result = within(deadline, open.active.finish()).await;
         self.note(result)?;
         let Some(Open { mut lease, mut active, .. }) = self.open.take() else { return Err(finished()) };
+        lease.control.counters().transfers_done.one_more();
         if let Some(ready) = active.finished() {
             lease.give_back(ready);
         }
@@ -172,6 +177,9 @@ impl Put {
             let error = error.with_url(&self.url);
             // A mistake of the caller's, found before anything was sent, leaves the put as it was.
             if error.kind() != ErrorKind::InvalidInput {
+                if let Some(open) = &self.open {
+                    open.lease.control.counters().transfers_failed.one_more();
+                }
                 self.failed = Some(error.clone());
             }
             error

@@ -18,6 +18,18 @@ pub(crate) struct Counters {
     pub(crate) transfers_failed: Count,
 }
 
+impl Counters {
+    /// Counts bytes of a file or listing that have come in.
+    pub(crate) fn received(&self, bytes: usize) {
+        self.bytes_received.add(u64::try_from(bytes).unwrap_or(0));
+    }
+
+    /// Counts bytes of a file that were handed over to be sent.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.bytes_sent.add(u64::try_from(bytes).unwrap_or(0));
+    }
+}
+
 /// A number that several threads change and nobody synchronises by.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);

@@ -226,6 +226,11 @@ impl Control {
         shared.wake.notify_one();
     }
 
+    /// What the client counts.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.shared().counters
+    }
+
     /// The server's address.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.shared().peer
