@@ -1,9 +1,11 @@
 //! Deadlines and second tries around whole operations.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tracing::{Instrument as _, Span};
+use tracing::Span;
 
 use super::metrics::Counted;
 use super::{Client, SessionOptions, Shared};
@@ -58,9 +60,25 @@ impl Client {
         url: &Url,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
+        self.judged(operation, url, work, |_| true).await
+    }
+
+    /// The same; `well` says which results count as success.
+    async fn judged<T>(
+        &self,
+        operation: &'static str,
+        url: &Url,
+        work: impl Future<Output = Result<T>>,
+        well: impl FnOnce(&T) -> bool,
+    ) -> Result<T> {
         let operations = &self.inner.common.operations;
         let _counted = Counted::new(&operations.running);
-        let work = work.instrument(span(operation, url));
+        let span = span(operation, url);
+        let mut work = pin!(work);
+        let work = poll_fn(|cx| {
+            let _entered = span.enter();
+            work.as_mut().poll(cx)
+        });
         let result = match self.timeouts().total_limit() {
             None => work.await,
             Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
@@ -69,7 +87,7 @@ impl Client {
                     .with_side(Side::Server))
             }),
         };
-        operations.ended(&result);
+        operations.ended(result.as_ref().is_ok_and(well));
         result.map_err(|error| error.with_url(url))
     }
 }
@@ -80,15 +98,14 @@ impl Operation<'_> {
     /// # Errors
     /// What kept the reply away; with `may_have_applied` where the server may have got the command.
     pub(crate) async fn reply(&self, command: Command) -> Result<Reply> {
-        let verb = command.verb();
-        self.on_session_as(verb, move |session| {
+        let send = |session: &Session| {
             let pending = session.control.send(command.clone()).withdraw_on_drop();
             async move {
                 let mut pending = pending;
                 pending.last().await
             }
-        })
-        .await
+        };
+        self.judged(command.verb(), send, |reply| reply.code() < 400).await
     }
 
     /// Sends two commands that nothing gets between, and waits for both final replies.
@@ -108,8 +125,7 @@ impl Operation<'_> {
     /// # Errors
     /// As [`Operation::reply`].
     pub(crate) async fn all_replies(&self, commands: Vec<Command>) -> Result<Vec<Reply>> {
-        let verb = commands.first().map_or("nothing", Command::verb);
-        self.on_session_as(verb, move |session| {
+        let send = |session: &Session| {
             let pending = session.control.send_all(commands.clone());
             async move {
                 let mut replies = Vec::with_capacity(pending.len());
@@ -118,8 +134,9 @@ impl Operation<'_> {
                 }
                 Ok(replies)
             }
-        })
-        .await
+        };
+        let verb = commands.first().map_or("nothing", Command::verb);
+        self.judged(verb, send, |replies| replies.last().is_some_and(|reply| reply.code() < 400)).await
     }
 
     /// Runs `send` with a shared session; once more with another session if the first one turns out to be dead and nothing
@@ -127,18 +144,23 @@ impl Operation<'_> {
     ///
     /// # Errors
     /// As [`Operation::reply`].
-    pub(crate) async fn on_session<T, F>(&self, send: impl Fn(&Session) -> F + Send + Sync) -> Result<T>
+    pub(crate) async fn on_session<T, F>(
+        &self,
+        operation: &'static str,
+        send: impl Fn(&Session) -> F + Send + Sync,
+    ) -> Result<T>
     where
         T: Send,
         F: Future<Output = Result<T>> + Send,
     {
-        self.on_session_as("facts", send).await
+        self.judged(operation, send, |_| true).await
     }
 
-    async fn on_session_as<T, F>(
+    async fn judged<T, F>(
         &self,
         operation: &'static str,
         send: impl Fn(&Session) -> F + Send + Sync,
+        well: impl FnOnce(&T) -> bool + Send,
     ) -> Result<T>
     where
         T: Send,
@@ -168,7 +190,7 @@ impl Operation<'_> {
                 second_try = true;
             }
         };
-        self.client.limited(operation, self.url, work).await.map_err(|error| {
+        self.client.judged(operation, self.url, work, well).await.map_err(|error| {
             let total = matches!(error.kind(), ErrorKind::Timeout(TimeoutKind::Total));
             let applied = total && self.repeat == Repeat::Never && self.sent.load(Ordering::Relaxed);
             if applied { error.with_may_have_applied() } else { error }

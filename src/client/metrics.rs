@@ -1,7 +1,6 @@
 //! Figures about a client.
 
 use super::process::{EngineMetrics, engine_metrics};
-use crate::error::Result;
 use crate::session::Counters;
 use crate::session::counters::Count;
 
@@ -29,7 +28,9 @@ pub struct Metrics {
     pub operations_waiting: u64,
     /// Operations that ended well so far; each transfer counts, also each file and each listing of a pipeline.
     pub operations_done: u64,
-    /// Operations that ended with an error so far. Those that were dropped before their end are in neither number.
+    /// Operations that ended so far with an error or a refusal of the server; asking for something that is not there
+    /// ([`Client::stat`](crate::Client::stat)) is answered by "no" and counts as done. What was dropped before its end is in
+    /// neither number.
     pub operations_failed: u64,
     /// The engine below, which all clients of the process share: its data ports, credentials and buffers, how often it was
     /// woken, and what it could not free.
@@ -46,11 +47,8 @@ pub(super) struct Operations {
 
 impl Operations {
     /// Counts how one ended.
-    pub(super) fn ended<T>(&self, result: &Result<T>) {
-        match result {
-            Ok(_) => self.done.one_more(),
-            Err(_) => self.failed.one_more(),
-        }
+    pub(super) fn ended(&self, well: bool) {
+        if well { self.done.one_more() } else { self.failed.one_more() }
     }
 }
 

@@ -48,7 +48,7 @@ impl Client {
         let by_site = Command::with("SITE UTIME", &argument)?;
         let operation = self.operation(&url, Repeat::Harmless);
         let reply = operation
-            .on_session(|session| {
+            .on_session("set_modified", |session| {
                 let command = if session.features.mfmt() { &by_feature } else { &by_site };
                 let mut pending = session.control.send(command.clone()).withdraw_on_drop();
                 async move { pending.last().await }

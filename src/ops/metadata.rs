@@ -8,6 +8,7 @@ use crate::error::{ErrorKind, Reply, Result};
 use crate::protocol::command::Command;
 use crate::protocol::mlsx::parse_mlst;
 use crate::protocol::value::{modified_reply, size_reply};
+use crate::session::Session;
 use crate::types::{Entry, FeatureSet};
 use crate::url::{IntoUrl, Url};
 
@@ -159,7 +160,8 @@ impl Client {
     pub async fn features(&self, url: impl IntoUrl) -> Result<FeatureSet> {
         let url = url.into_url()?;
         let operation = self.operation(&url, Repeat::Harmless);
-        operation.on_session(|session| std::future::ready(Ok(FeatureSet::clone(&session.features)))).await
+        let known = |session: &Session| std::future::ready(Ok(FeatureSet::clone(&session.features)));
+        operation.on_session("features", known).await
     }
 
     /// The reply to `MLST`; nothing from a server that does not know the command.
@@ -167,7 +169,7 @@ impl Client {
         let command = Command::with("MLST", self.server_path(url))?;
         let reply = self
             .operation(url, Repeat::Harmless)
-            .on_session(|session| {
+            .on_session("MLST", |session| {
                 // A server that lists features and not this one need not be asked.
                 let known = session.features.is_empty() || session.features.mlst();
                 let pending = known.then(|| session.control.send(command.clone()).withdraw_on_drop());

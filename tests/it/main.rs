@@ -4,6 +4,7 @@
 mod bytes_identity;
 mod checksum;
 mod concurrency;
+mod credentials;
 mod drops;
 mod ending;
 mod errors;
@@ -14,6 +15,7 @@ mod input;
 mod metadata;
 mod names;
 mod namespace;
+mod observability;
 mod pipeline;
 mod plain;
 mod protection;
