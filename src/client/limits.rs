@@ -1,7 +1,7 @@
 //! Deadlines and second tries around whole operations.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -54,13 +54,13 @@ impl Client {
     ///
     /// # Errors
     /// `Timeout(Total)`, and whatever `work` fails with; both name the URL.
-    pub(crate) async fn limited<T>(
-        &self,
+    pub(crate) fn limited<'a, T: Send + 'a>(
+        &'a self,
         operation: &'static str,
-        url: &Url,
-        work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        self.judged(operation, url, work, |_| true).await
+        url: &'a Url,
+        work: impl Future<Output = Result<T>> + Send + 'a,
+    ) -> impl Future<Output = Result<T>> + Send + 'a {
+        self.judged(operation, url, Box::pin(work), |_| true)
     }
 
     /// The same; `well` says which results count as success.
@@ -68,13 +68,13 @@ impl Client {
         &self,
         operation: &'static str,
         url: &Url,
-        work: impl Future<Output = Result<T>>,
+        // In a box: or everything that waits for it would have room for it several times over.
+        mut work: Pin<Box<dyn Future<Output = Result<T>> + Send + '_>>,
         well: impl FnOnce(&T) -> bool,
     ) -> Result<T> {
         let operations = &self.inner.common.operations;
         let _counted = Counted::new(&operations.running);
         let span = span(operation, url);
-        let mut work = pin!(work);
         let work = poll_fn(|cx| {
             let _entered = span.enter();
             work.as_mut().poll(cx)
@@ -166,7 +166,7 @@ impl Operation<'_> {
         T: Send,
         F: Future<Output = Result<T>> + Send,
     {
-        let work = async {
+        let work = Box::pin(async {
             let mut second_try = false;
             loop {
                 let lease = self.lease().await?;
@@ -189,7 +189,7 @@ impl Operation<'_> {
                 self.sent.store(!undone, Ordering::Relaxed);
                 second_try = true;
             }
-        };
+        });
         self.client.judged(operation, self.url, work, well).await.map_err(|error| {
             let total = matches!(error.kind(), ErrorKind::Timeout(TimeoutKind::Total));
             let applied = total && self.repeat == Repeat::Never && self.sent.load(Ordering::Relaxed);

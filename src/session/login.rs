@@ -37,6 +37,9 @@ const PROTECTION_BUFFER: &str = "1048576";
 /// How long a server may be silent behind its answer to PASS before it counts as one that drops queued commands.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// The reply to FEAT (RFC 2389 §3), and to nothing else that is sent with it.
+const FEATURES: u16 = 211;
+
 /// Everything that is needed to log in somewhere.
 #[derive(Debug, Clone)]
 pub(crate) struct Login {
@@ -306,7 +309,12 @@ impl Attempt<'_> {
                 replies.extend(asked);
                 tail = Some(behind);
             }
-            self.check_password(replies[1].last().await?)?;
+            let reply = replies[1].last().await?;
+            // pyftpdlib thinks about a wrong password for seconds, and answers FEAT meanwhile.
+            if reply.code() == FEATURES && !self.sequential {
+                return Err(Failed::DoesNotQueue);
+            }
+            self.check_password(reply)?;
         }
         let tail = match tail {
             Some(tail) => tail,
@@ -447,7 +455,7 @@ impl Attempt<'_> {
             };
             return Err(self.login.refused(binary, kind, what).into());
         }
-        let features = if feat.code() == 211 { parse_features(&feat)? } else { FeatureSet::default() };
+        let features = if feat.code() == FEATURES { parse_features(&feat)? } else { FeatureSet::default() };
         // A smaller buffer than asked for is no failure here: who protects data reads the agreed size again.
         if let Some(buffer) = &mut tail.buffer {
             self.answer(buffer).await?;

