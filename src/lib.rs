@@ -176,6 +176,7 @@ pub use data::{
     ThirdParty, ThirdPartyBuilder, ThirdPartySummary, Writer,
 };
 pub use error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
+pub use ops::{ListFormat, ListStream, NotEntered, NotRemoved, RawListing, RemoveReport, WalkEntry, WalkStream};
 pub use types::{
     AlgorithmName, ByteRange, Checksum, ChecksumAlgorithm, Entry, EntryKind, FeatureSet, Marker, PerfMarker, RangeSet, RestartMarker,
 };

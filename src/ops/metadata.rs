@@ -165,7 +165,7 @@ impl Client {
     }
 
     /// The reply to `MLST`; nothing from a server that does not know the command.
-    async fn facts(&self, url: &Url) -> Result<Option<Reply>> {
+    pub(super) async fn facts(&self, url: &Url) -> Result<Option<Reply>> {
         let command = Command::with("MLST", self.server_path(url))?;
         let reply = self
             .operation(url, Repeat::Harmless)

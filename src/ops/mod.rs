@@ -7,11 +7,18 @@ mod attributes;
 mod checksum;
 mod exchange;
 mod folders;
+mod listing;
 mod metadata;
 mod namespace;
+mod remove_all;
+mod walk;
 mod probe;
 
 use crate::error::{Error, ErrorKind, Phase, Reply, Result};
+
+pub use listing::{ListFormat, ListStream, RawListing};
+pub use remove_all::{NotRemoved, RemoveReport};
+pub use walk::{NotEntered, WalkEntry, WalkStream};
 
 /// The reply, if it says that the thing was done.
 ///

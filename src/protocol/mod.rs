@@ -13,6 +13,8 @@ pub(crate) mod ascii;
 pub(crate) mod classify;
 pub(crate) mod command;
 pub(crate) mod features;
+pub(crate) mod list;
+pub(crate) mod listing;
 pub(crate) mod markers;
 pub(crate) mod mlsx;
 pub(crate) mod reply;

@@ -12,6 +12,7 @@ pub(crate) mod connect;
 pub(crate) mod control;
 pub(crate) mod counters;
 pub(crate) mod get;
+pub(crate) mod listing;
 pub(crate) mod login;
 pub(crate) mod pipeline;
 mod protect;

@@ -1,4 +1,5 @@
-//! Many RETRs over one extended-block set: commands are sent far ahead, and every file's data is told from the next one's.
+//! Many RETRs, or MLSDs, over one extended-block set: commands are sent far ahead, and every file's data is told from the
+//! next one's. What is said of files here goes for listings too.
 //!
 //! What makes it safe (control semantics §4): a run is queued at the port only when *its* file was accepted, so that data
 //! which overtakes replies waits unread; a refused RETR takes nothing from the channel; after an error behind an acceptance
@@ -36,18 +37,31 @@ pub(crate) struct Item {
     pub(crate) path: Bytes,
 }
 
-/// A pipeline of gets on one session.
+/// A pipeline of gets, or of listings, on one session.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
+    what: What,
     waiting: VecDeque<Item>,
     asked: VecDeque<Asked>,
     ready: Option<Ready>,
     options: DataOptions,
     limits: Limits,
-    check_sizes: bool,
     restarts: usize,
     /// The file that is being read.
     current: Option<Current>,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Files {
+        check_sizes: bool,
+    },
+    /// Listings. Until the first one has ended nobody knows whether the server reaches this client at all: a failure of
+    /// the set is told at once then, instead of being tried again.
+    Listings {
+        proven: bool,
+    },
 }
 
 /// A file that was asked for.
@@ -95,15 +109,35 @@ impl Pipeline {
         check_sizes: bool,
     ) -> Self {
         Self {
+            what: What::Files { check_sizes },
             waiting: items,
             asked: VecDeque::new(),
             ready: None,
             options,
             limits,
-            check_sizes,
             restarts: RESTARTS,
             current: None,
         }
+    }
+
+    /// A pipeline of MLSDs, to which folders are [added](Self::push) as they become known.
+    pub(crate) fn listings(options: DataOptions, limits: Limits) -> Self {
+        Self { what: What::Listings { proven: false }, ..Self::new(VecDeque::new(), options, limits, false) }
+    }
+
+    /// One more to be asked for, after those that wait already.
+    pub(crate) fn push(&mut self, item: Item) {
+        self.waiting.push_back(item);
+    }
+
+    /// Whether a listing has ended well, so that data channels are known to work.
+    pub(crate) fn is_proven(&self) -> bool {
+        !matches!(self.what, What::Listings { proven: false })
+    }
+
+    /// Whether a file that just failed is going to be asked for again.
+    pub(crate) fn will_repeat(&self, index: usize) -> bool {
+        self.waiting.front().is_some_and(|item| item.index == index)
     }
 
     /// The next file. What is left of the one before is read and thrown away.
@@ -149,16 +183,36 @@ impl Pipeline {
                 Ok(Some(block)) => return Ok(Some(block)),
                 Ok(None) => {
                     self.current = None;
+                    if let What::Listings { proven } = &mut self.what {
+                        *proven = true;
+                    }
                     // Whoever is next can flow while the caller looks at this one.
                     self.start_runs();
                     return Ok(None);
                 }
                 Err(Stop::File(error)) => {
-                    self.current = None;
+                    let current = self.current.take();
+                    if is_lost(session, &error) {
+                        self.keep(current);
+                    }
+                    return Err(error);
+                }
+                Err(Stop::Set(error)) if !self.is_proven() => {
+                    let current = self.current.take();
+                    self.keep(current);
                     return Err(error);
                 }
                 Err(Stop::Set(error)) => self.recover(session, error).await?,
             }
+        }
+    }
+
+    /// A listing of which nothing was shown is asked for again when the session was lost under it.
+    fn keep(&mut self, current: Option<Current>) {
+        if let (What::Listings { .. }, Some(current)) = (self.what, current)
+            && !current.shown
+        {
+            self.waiting.push_front(current.item);
         }
     }
 
@@ -176,7 +230,11 @@ impl Pipeline {
         if self.asked.len() > AHEAD / 2 {
             return Ok(());
         }
-        let sizes = self.check_sizes && session.features.size();
+        let sizes = self.what == What::Files { check_sizes: true } && session.features.size();
+        let verb = match self.what {
+            What::Files { .. } => "RETR",
+            What::Listings { .. } => "MLSD",
+        };
         let ahead = AHEAD.min(session.control.window());
         let count = (ahead - self.asked.len().min(ahead)).min(self.waiting.len());
         let items: Vec<_> = self.waiting.drain(..count).collect();
@@ -188,7 +246,7 @@ impl Pipeline {
                 if sizes {
                     commands.push(Command::with("SIZE", &item.path)?);
                 }
-                commands.push(Command::with("RETR", &item.path)?);
+                commands.push(Command::with(verb, &item.path)?);
             }
             replies.extend(session.control.send_all(commands));
         }
@@ -250,7 +308,12 @@ impl Pipeline {
         drop(run);
         self.ready = None;
         transfer.within(self.limits.reply);
-        transfer.last().await?;
+        if let Err(error) = transfer.last().await {
+            if !shown && is_lost(session, &error) && matches!(self.what, What::Listings { .. }) {
+                self.waiting.push_front(item);
+            }
+            return Err(error);
+        }
         for asked in &mut asked {
             let first = match asked.first.take() {
                 Some(first) => first.map(drop),
@@ -305,6 +368,11 @@ impl Pipeline {
     /// Whether nothing is on its way any more.
     pub(crate) fn is_over(&self) -> bool {
         self.asked.is_empty() && self.current.is_none() && self.waiting.is_empty()
+    }
+
+    /// Whether nothing is on its way just now; more may wait.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.asked.is_empty() && self.current.is_none()
     }
 
     /// The file that is being read.
