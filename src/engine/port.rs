@@ -1,4 +1,7 @@
 //! A data port, seen from outside the engine: the local end of a session's data channels.
+//!
+//! C listens at one address per handle, and counts the ends of data of one sender. So what is listened to for several
+//! stripes is several handles, which one [`DataPort`] keeps together.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,7 +13,8 @@ use super::failure::Failure;
 use super::run::{ReadRun, WriteRun};
 use super::thread::Engine;
 
-/// The local end of data channels: one `globus_ftp_control_handle_t`, never connected on its control side.
+/// The local end of data channels: a `globus_ftp_control_handle_t`, never connected on its control side; several of them
+/// where several stripes are listened to.
 ///
 /// A port serves one direction. In stream mode it serves one run; in extended block mode its connections stay open and
 /// serve one run after another. After a failure it is of no more use; dropping it closes what is open, without waiting.
@@ -18,14 +22,35 @@ use super::thread::Engine;
 pub(crate) struct DataPort {
     engine: Engine,
     port: Id,
+    /// The ports of further stripes that are listened to.
+    others: Vec<Id>,
+    settings: PortSettings,
 }
 
 impl DataPort {
     /// A new port. Nothing waits; what fails is told by the first operation on it.
     pub(crate) fn open(engine: &Engine, settings: PortSettings) -> Self {
         let port = engine.next_id();
-        engine.push(Command::Open { port, settings });
-        Self { engine: engine.clone(), port }
+        engine.push(Command::Open { port, settings: settings.clone() });
+        Self { engine: engine.clone(), port, others: Vec::new(), settings }
+    }
+
+    /// Listens for each of so many stripes and returns what to tell the server, in their order. Once in a port's life.
+    pub(crate) async fn listen_all(
+        &mut self,
+        on: IpAddr,
+        stripes: usize,
+    ) -> Result<Vec<SocketAddr>, Failure> {
+        let mut addresses = vec![self.listen(on).await?];
+        for _ in 1..stripes {
+            let port = self.engine.next_id();
+            self.engine.push(Command::Open { port, settings: self.settings.clone() });
+            self.others.push(port);
+            let (answer, wait) = oneshot::channel();
+            self.engine.push(Command::Listen { port, on, answer });
+            addresses.push(wait.await.unwrap_or_else(|_gone| Err(Failure::gone()))?);
+        }
+        Ok(addresses)
     }
 
     /// Listens on a free port (of `GLOBUS_TCP_PORT_RANGE`, if set) of the address and returns what to tell the server.
@@ -40,14 +65,20 @@ impl DataPort {
         self.engine.push(Command::Peers { port: self.port, addresses });
     }
 
+    fn all(&self) -> impl Iterator<Item = Id> {
+        std::iter::once(self.port).chain(self.others.iter().copied())
+    }
+
     /// Starts connecting now, before a run.
     pub(crate) fn connect(&self, direction: Direction) {
-        self.engine.push(Command::Connect { port: self.port, direction });
+        for port in self.all() {
+            self.engine.push(Command::Connect { port, direction });
+        }
     }
 
     /// Queues a run of incoming data; at most `window` blocks are in flight or untaken.
     pub(crate) fn read(&self, window: usize) -> ReadRun {
-        ReadRun::start(&self.engine, self.port, window)
+        ReadRun::start(&self.engine, &self.all().collect::<Vec<_>>(), window)
     }
 
     /// Queues a run of outgoing data; at most `window` blocks are in flight.
@@ -58,6 +89,8 @@ impl DataPort {
 
 impl Drop for DataPort {
     fn drop(&mut self) {
-        self.engine.push(Command::Close { port: self.port });
+        for port in self.all() {
+            self.engine.push(Command::Close { port });
+        }
     }
 }

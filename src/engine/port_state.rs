@@ -297,7 +297,7 @@ impl Port {
             counters.bytes_read.add(size);
             feed.shared.delivered.fetch_add(1, Ordering::SeqCst);
             // Nobody may be there any more; the cancel is on its way then.
-            let _ = feed.arrivals.send(Arrival::Block { offset: at, data });
+            let _ = feed.arrivals.send(Arrival::Block { source: feed.source, offset: at, data });
         }
         *eof |= last;
         if *eof && *registered == 0 {

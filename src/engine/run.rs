@@ -17,7 +17,12 @@ use super::thread::Engine;
 /// What a reader gets.
 #[derive(Debug)]
 pub(super) enum Arrival {
-    Block { offset: u64, data: Bytes },
+    Block {
+        /// Which of the run's ports it came by.
+        source: usize,
+        offset: u64,
+        data: Bytes,
+    },
     End(Result<(), Failure>),
 }
 
@@ -41,32 +46,47 @@ impl ReadShared {
 pub(super) struct ReadFeed {
     pub(super) shared: Arc<ReadShared>,
     pub(super) arrivals: mpsc::UnboundedSender<Arrival>,
+    pub(super) source: usize,
 }
 
-/// One file's data on its way in. Dropping it before its end closes the port's connections.
+/// One port's part of a read run.
+#[derive(Debug)]
+struct Source {
+    port: Id,
+    shared: Arc<ReadShared>,
+}
+
+/// One file's data on its way in, by one port or, from a striped server, by several. Dropping it before its end closes the
+/// ports' connections.
 #[derive(Debug)]
 pub(crate) struct ReadRun {
     engine: Engine,
-    port: Id,
     run: Id,
-    shared: Arc<ReadShared>,
+    sources: Vec<Source>,
+    /// Sources that have not ended.
+    open: usize,
     arrivals: mpsc::UnboundedReceiver<Arrival>,
     ended: bool,
 }
 
 impl ReadRun {
-    pub(super) fn start(engine: &Engine, port: Id, window: usize) -> Self {
+    /// Begins on every port at once; the run ends with the last of them, or with the first failure.
+    pub(super) fn start(engine: &Engine, ports: &[Id], window: usize) -> Self {
         let run = engine.next_id();
-        let shared = Arc::new(ReadShared {
-            window: window.max(1),
-            delivered: AtomicUsize::new(0),
-            taken: AtomicUsize::new(0),
-            starved: AtomicBool::new(false),
-        });
         let (sender, arrivals) = mpsc::unbounded_channel();
-        let feed = ReadFeed { shared: Arc::clone(&shared), arrivals: sender };
-        engine.push(Command::Read { port, run, feed });
-        Self { engine: engine.clone(), port, run, shared, arrivals, ended: false }
+        let begin = |(source, &port)| {
+            let shared = Arc::new(ReadShared {
+                window: window.div_ceil(ports.len()).max(1),
+                delivered: AtomicUsize::new(0),
+                taken: AtomicUsize::new(0),
+                starved: AtomicBool::new(false),
+            });
+            let feed = ReadFeed { shared: Arc::clone(&shared), arrivals: sender.clone(), source };
+            engine.push(Command::Read { port, run, feed });
+            Source { port, shared }
+        };
+        let sources: Vec<_> = ports.iter().enumerate().map(begin).collect();
+        Self { engine: engine.clone(), run, open: sources.len(), sources, arrivals, ended: false }
     }
 
     /// The next block, as `(offset, data)`: any order in extended block mode. `None` after the last one.
@@ -81,7 +101,12 @@ impl ReadRun {
         if self.ended {
             return Poll::Ready(Ok(None));
         }
-        self.arrivals.poll_recv(cx).map(|arrival| self.take(arrival))
+        loop {
+            let arrival = std::task::ready!(self.arrivals.poll_recv(cx));
+            if let Some(taken) = self.take(arrival) {
+                return Poll::Ready(taken);
+            }
+        }
     }
 
     /// What has arrived already, without waiting.
@@ -89,33 +114,57 @@ impl ReadRun {
         if self.ended {
             return Some(Ok(None));
         }
-        match self.arrivals.try_recv() {
-            Ok(arrival) => Some(self.take(Some(arrival))),
-            Err(mpsc::error::TryRecvError::Empty) => None,
-            Err(mpsc::error::TryRecvError::Disconnected) => Some(self.take(None)),
+        loop {
+            let arrival = match self.arrivals.try_recv() {
+                Ok(arrival) => Some(arrival),
+                Err(mpsc::error::TryRecvError::Empty) => return None,
+                Err(mpsc::error::TryRecvError::Disconnected) => None,
+            };
+            if let Some(taken) = self.take(arrival) {
+                return Some(taken);
+            }
         }
     }
 
-    fn take(&mut self, arrival: Option<Arrival>) -> Result<Option<(u64, Bytes)>, Failure> {
-        match arrival {
-            Some(Arrival::Block { offset, data }) => {
-                self.shared.taken.fetch_add(1, Ordering::SeqCst);
-                if self.shared.waiting() <= self.shared.window / 2
-                    && self.shared.starved.load(Ordering::SeqCst)
-                    && self.shared.starved.swap(false, Ordering::SeqCst)
-                {
-                    self.engine.push(Command::Rearm { port: self.port });
+    /// None where nothing follows from it for the reader: the end of one source of several.
+    fn take(&mut self, arrival: Option<Arrival>) -> Option<Result<Option<(u64, Bytes)>, Failure>> {
+        Some(match arrival {
+            Some(Arrival::Block { source, offset, data }) => {
+                if let Some(Source { port, shared }) = self.sources.get(source) {
+                    shared.taken.fetch_add(1, Ordering::SeqCst);
+                    if shared.waiting() <= shared.window / 2
+                        && shared.starved.load(Ordering::SeqCst)
+                        && shared.starved.swap(false, Ordering::SeqCst)
+                    {
+                        self.engine.push(Command::Rearm { port: *port });
+                    }
                 }
                 Ok(Some((offset, data)))
             }
-            Some(Arrival::End(end)) => {
+            Some(Arrival::End(Ok(()))) => {
+                self.open = self.open.saturating_sub(1);
+                if self.open > 0 {
+                    return None;
+                }
                 self.ended = true;
-                end.map(|()| None)
+                Ok(None)
+            }
+            Some(Arrival::End(Err(failure))) => {
+                self.cancel();
+                self.ended = true;
+                Err(failure)
             }
             None => {
                 self.ended = true;
                 Err(Failure::gone())
             }
+        })
+    }
+
+    /// Ends what has not ended. Ports whose part is over hear of a run that they do not know.
+    fn cancel(&self) {
+        for source in &self.sources {
+            self.engine.push(Command::Cancel { port: source.port, run: self.run });
         }
     }
 }
@@ -123,7 +172,7 @@ impl ReadRun {
 impl Drop for ReadRun {
     fn drop(&mut self) {
         if !self.ended {
-            self.engine.push(Command::Cancel { port: self.port, run: self.run });
+            self.cancel();
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::session::{PendingReply, Session};
 #[derive(Debug, Default)]
 pub(crate) struct Channels {
     pub(super) told: Told,
+    /// The addresses of the server's data nodes, once it was asked for them.
+    nodes: Option<Vec<IpAddr>>,
     /// The set that extended block transfers go over.
     cached: Option<Cached>,
 }
@@ -38,6 +40,16 @@ pub(crate) struct Ready {
     options: DataOptions,
     /// Where to connect to comes behind the transfer's command: until [`Session::aim`], the port is aimed nowhere.
     pub(crate) delayed: bool,
+}
+
+/// Most stripes that are listened for: each costs a descriptor below 1024 and more for its connections.
+const MAX_LISTENERS: usize = 64;
+
+/// The refusal of PASV, PORT, SPAS and their kin.
+fn no_channel(reply: Reply, striped: bool) -> Error {
+    let unknown = striped && matches!(reply.code(), 500 | 502 | 504);
+    let error = Error::from_reply(reply, Phase::DataSetup, "the server made no data channel");
+    if unknown { error.with_kind(ErrorKind::Unsupported) } else { error }
 }
 
 /// Turns a data-channel failure into an error of setting the channel up.
@@ -90,10 +102,7 @@ impl Session {
                 ));
             }
         };
-        let allowed_peers = matches!(security, PortSecurity::None).then(|| {
-            let peer = self.peer().ip().to_canonical();
-            std::iter::once(peer).chain(options.data_hosts.iter().copied()).collect()
-        });
+        let allowed_peers = matches!(security, PortSecurity::None).then(|| self.known_peers(options));
         Ok(PortSettings {
             extended_block,
             parallelism: options.parallelism,
@@ -103,6 +112,64 @@ impl Session {
             security,
             allowed_peers,
         })
+    }
+
+    /// Whose data is believed where nobody proves who he is: the server's own, that of hosts which the caller named, and in a
+    /// striped transfer that of the data nodes which a server named that has proven who it is itself.
+    fn known_peers(&self, options: &DataOptions) -> Vec<IpAddr> {
+        let mut peers = vec![self.peer().ip().to_canonical()];
+        peers.extend(&options.data_hosts);
+        if let (Some(nodes), true, Some(_)) = (&self.channels.nodes, options.is_striped(), &self.security) {
+            peers.extend(nodes);
+        }
+        peers
+    }
+
+    /// Asks a server how many data nodes it has, and where they are (SPAS), to listen for each of them.
+    ///
+    /// The nodes listen then, for nothing: the SPOR that follows ends that. Asked for every set, not once: a SPOR behind a
+    /// STOR has globus-gridftp-server use a single node unless there is a SPAS between them.
+    async fn ask_nodes(&mut self, options: &DataOptions, extended_block: bool) -> Result<usize> {
+        let (kinds, mut commands): (Vec<_>, Vec<_>) =
+            self.settings(options, extended_block)?.into_iter().unzip();
+        commands.push(self.striped_passive()?);
+        let mut replies = self.control.send_all(commands);
+        let last = replies.pop();
+        self.settle(kinds.into_iter().zip(replies).collect()).await?;
+        let Some(mut last) = last else {
+            return Err(Error::new(ErrorKind::Internal, Phase::DataSetup, "no reply was expected for SPAS"));
+        };
+        let reply = last.last().await?;
+        if !reply.is_completion() {
+            return Err(no_channel(reply, true));
+        }
+        let peer = self.peer().ip().to_canonical();
+        let listeners = address::striped(&reply)?;
+        if listeners.len() > MAX_LISTENERS {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                Phase::DataSetup,
+                format!(
+                    "the server has {} data nodes, and this client listens for {MAX_LISTENERS} at most",
+                    listeners.len()
+                ),
+            )
+            .with_side(Side::Local));
+        }
+        let nodes: Vec<_> =
+            listeners.into_iter().map(|listener| listener.at(peer).ip().to_canonical()).collect();
+        let count = nodes.len();
+        self.channels.nodes = Some(nodes);
+        Ok(count)
+    }
+
+    fn striped_passive(&self) -> Result<Command> {
+        if self.peer().ip().to_canonical().is_ipv4() {
+            Ok(Command::new("SPAS"))
+        } else {
+            // The form with bars, which has room for IPv6.
+            Command::with("SPAS", "2")
+        }
     }
 
     /// Takes the cached set, if it fits.
@@ -134,26 +201,27 @@ impl Session {
         }
         self.channels.cached = None;
         let engine = Engine::handle()?;
-        let settings = self.settings(options, extended_block)?;
-        let port = DataPort::open(&engine, self.port_settings(direction, options, extended_block)?);
         let listens = extended_block && direction == Direction::Read;
+        let stripes = match listens && options.is_striped() {
+            true => Some(self.ask_nodes(options, extended_block).await?),
+            false => None,
+        };
+        let settings = self.settings(options, extended_block)?;
+        let mut port = DataPort::open(&engine, self.port_settings(direction, options, extended_block)?);
         let address = if listens {
-            let at = port.listen(self.local().ip().to_canonical()).await.map_err(setup_failed)?;
-            if options.is_striped() {
-                Command::with("SPOR", address::spor_argument(&[at])?)?
-            } else if at.is_ipv4() {
-                Command::with("PORT", address::port_argument(at)?)?
-            } else {
-                Command::with("EPRT", address::eprt_argument(at)?)?
+            let on = self.local().ip().to_canonical();
+            let at = port.listen_all(on, stripes.unwrap_or(1)).await.map_err(setup_failed)?;
+            match at[..] {
+                [at] if stripes.is_none() && at.is_ipv4() => {
+                    Command::with("PORT", address::port_argument(at)?)?
+                }
+                [at] if stripes.is_none() => Command::with("EPRT", address::eprt_argument(at)?)?,
+                _ => Command::with("SPOR", address::spor_argument(&at)?)?,
             }
+        } else if options.is_striped() {
+            self.striped_passive()?
         } else {
-            match (options.is_striped(), self.peer().ip().to_canonical().is_ipv4()) {
-                (true, true) => Command::new("SPAS"),
-                // The form with bars, which has room for IPv6.
-                (true, false) => Command::with("SPAS", "2")?,
-                (false, true) => Command::new("PASV"),
-                (false, false) => Command::new("EPSV"),
-            }
+            Command::new(if self.peer().ip().to_canonical().is_ipv4() { "PASV" } else { "EPSV" })
         };
         let (kinds, mut commands): (Vec<_>, Vec<_>) = settings.into_iter().unzip();
         let (first_count, setting_count) = (first.len(), kinds.len());
@@ -173,9 +241,7 @@ impl Session {
         };
         let reply = last.last().await?;
         if !reply.is_completion() {
-            let kind = options.is_striped() && matches!(reply.code(), 500 | 502 | 504);
-            let error = Error::from_reply(reply, Phase::DataSetup, "the server made no data channel");
-            return Err(if kind { error.with_kind(ErrorKind::Unsupported) } else { error });
+            return Err(no_channel(reply, options.is_striped()));
         }
         let delayed = !listens && options.delayed_passive && reply.code() == 200;
         if listens {

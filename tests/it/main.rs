@@ -25,6 +25,7 @@ mod ranges;
 mod reading;
 mod remove_all;
 mod sizes;
+mod striped;
 mod support;
 mod walk;
 mod third_party;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -40,7 +40,7 @@ pub enum Login {
 #[derive(Debug)]
 pub struct Server {
     // Dropped in this order: the processes first, then the folder they write to.
-    _nodes: Vec<Self>,
+    pub(crate) nodes: Vec<Self>,
     process: Watched,
     port: u16,
     login: Login,
@@ -60,7 +60,9 @@ pub struct Builder {
     env: Vec<(OsString, OsString)>,
     log_level: String,
     confined: bool,
+    ipv6: bool,
     pub(crate) nodes: usize,
+    pub(crate) node_args: Vec<OsString>,
     pub(crate) is_node: bool,
 }
 
@@ -118,12 +120,12 @@ impl Server {
         }
     }
 
-    /// The port of its control channel, on 127.0.0.1.
+    /// The port of its control channel, on 127.0.0.1 or ::1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The host to name in a URL: `localhost` for GSI, as the certificate says, and 127.0.0.1 otherwise.
+    /// The host to name in a URL: `localhost` for GSI, as the certificate says, and 127.0.0.1 or [::1] otherwise.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -183,7 +185,9 @@ impl Builder {
             env: Vec::new(),
             log_level: "ERROR,WARN,INFO".into(),
             confined: false,
+            ipv6: false,
             nodes: 0,
+            node_args: Vec::new(),
             is_node: false,
         }
     }
@@ -224,6 +228,12 @@ impl Builder {
     /// server runs under.
     pub fn confined(mut self) -> Self {
         self.confined = true;
+        self
+    }
+
+    /// Lets it listen on ::1 only, for control and data connections.
+    pub fn ipv6(mut self) -> Self {
+        self.ipv6 = true;
         self
     }
 
@@ -280,9 +290,14 @@ impl Builder {
             Stdio::from(create("log")?),
             &self.folders,
         )?;
-        let host = if self.login == Login::Gsi { "localhost" } else { "127.0.0.1" }.to_owned();
+        let host = match (&self.login, self.ipv6) {
+            (Login::Gsi, _) => "localhost",
+            (_, false) => "127.0.0.1",
+            (_, true) => "[::1]",
+        }
+        .to_owned();
         let mut server =
-            Server { _nodes: nodes, process, port: self.port.unwrap_or(0), login: self.login, host, folder };
+            Server { nodes, process, port: self.port.unwrap_or(0), login: self.login, host, folder };
         match server.wait_until_it_listens() {
             Ok(()) => Ok(server),
             Err(reason) => Err(Error::Start { reason, command: format!("{command:?}"), log: server.log() }),
@@ -291,7 +306,7 @@ impl Builder {
 
     /// A data node of this striped server.
     pub(crate) fn node(&self) -> Self {
-        Self { is_node: true, nodes: 0, port: None, args: Vec::new(), ..self.clone() }
+        Self { is_node: true, nodes: 0, port: None, args: self.node_args.clone(), ..self.clone() }
     }
 
     fn arguments(&self, command: &mut Command, folder: &Path) -> Result<()> {
@@ -300,15 +315,8 @@ impl Builder {
         fs::write(&config, "").map_err(Error::io("writing", &config))?;
         command.arg("-c").arg(config);
         // In the foreground, one forked child for each connection, all on loopback.
-        command.args([
-            "-s",
-            "-control-interface",
-            "127.0.0.1",
-            "-data-interface",
-            "127.0.0.1",
-            "-home-dir",
-            "/",
-        ]);
+        let loopback = if self.ipv6 { "::1" } else { "127.0.0.1" };
+        command.args(["-s", "-control-interface", loopback, "-data-interface", loopback, "-home-dir", "/"]);
         // Unbuffered: what is logged is there to be read when a test fails.
         command.args(["-log-level", &self.log_level, "-log-module", "stdio:buffer=0"]);
         if let Some(port) = self.port {
@@ -355,7 +363,9 @@ impl Server {
         poll_until(START_LIMIT, || {
             ended = self.process.try_wait();
             port = if fixed {
-                TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok().then_some(self.port)
+                TcpStream::connect((self.host.trim_matches(['[', ']']), self.port))
+                    .is_ok()
+                    .then_some(self.port)
             } else {
                 announced_port(&fs::read_to_string(&out).unwrap_or_default())
             };

@@ -1,5 +1,7 @@
 //! Striped servers: a front end that owns the control channel, and data nodes that move the bytes.
 
+use std::ffi::OsString;
+
 use crate::server::{Builder, Login, Server};
 use crate::{Error, Result};
 
@@ -9,6 +11,12 @@ impl Builder {
     /// The nodes have the front end's login, environment and log level, but not its further arguments.
     pub fn striped(mut self, nodes: usize) -> Self {
         self.nodes = nodes;
+        self
+    }
+
+    /// Further arguments of the data nodes.
+    pub fn node_args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.node_args.extend(args.into_iter().map(Into::into));
         self
     }
 
@@ -34,4 +42,26 @@ impl Builder {
         }
         Ok(nodes)
     }
+}
+
+impl Server {
+    /// The data nodes of a striped server.
+    pub fn nodes(&self) -> &[Self] {
+        &self.nodes
+    }
+
+    /// Bytes that the server's processes have read and written so far, files and connections together.
+    ///
+    /// The kernel adds a process that ended to the one it was started by, so this never falls.
+    pub fn io_bytes(&self) -> u64 {
+        self.processes().into_iter().map(process_io_bytes).sum()
+    }
+}
+
+/// `rchar` and `wchar` of `proc(5)`; nothing for a process that has just ended.
+fn process_io_bytes(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    let field =
+        |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+    field("rchar:").unwrap_or(0) + field("wchar:").unwrap_or(0)
 }
