@@ -137,7 +137,7 @@ impl Client {
     /// Corresponds to nothing in C, which removes one thing at a time: `globus_ftp_client_delete`, `globus_ftp_client_rmdir`.
     pub async fn remove_dir_all(&self, url: impl IntoUrl) -> Result<RemoveReport> {
         let url = removable(&url.into_url()?)?;
-        self.limited(&url, self.remove_tree(&url)).await
+        self.limited("remove_dir_all", &url, self.remove_tree(&url)).await
     }
 
     async fn remove_tree(&self, url: &Url) -> Result<RemoveReport> {
