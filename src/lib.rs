@@ -28,6 +28,7 @@
 //! | [`Client::create_dir`], [`remove_dir`](Client::remove_dir), [`remove_file`](Client::remove_file), [`rename`](Client::rename) | names |
 //! | [`options`] | deadlines, transmission mode, protection, delegation |
 //! | [`Error`], [`ErrorKind`], [`Reply`] | what went wrong |
+//! | [`from_c`] | what serves in place of each function of the C library |
 //! | [`init`], [`shutdown`], [`engine_metrics`], [`Client::metrics`] | the engine below, and figures |
 //!
 //! [`Client::get`], [`put`](Client::put) and [`get_many`](Client::get_many) return builders: choose what you like, then
@@ -146,6 +147,17 @@
 //! [authenticated](options::DataChannelAuth) data channels do. Without either, the control channel of a `gsiftp` session
 //! is encrypted, and its data connections are neither authenticated nor encrypted (`DCAU N`).
 //!
+//! A server that has been given a proxy can act as the user until that is over. [`Delegation::Never`](options::Delegation)
+//! forbids it: what needs it is an error then. [`Credential::make_proxy`] makes a proxy to be used instead of a long-lived
+//! key, for as short as one likes, and [`Credential::watch`] sees that one was renewed.
+//!
+//! # Tracing
+//!
+//! With a `tracing` subscriber every operation is a span (level `DEBUG`) that holds its name, its URL without a password
+//! and its endpoint. Each command and each reply is an event of target `gridftp::protocol` (level `DEBUG`) in the span of
+//! its operation; those of a login are in none, since sessions are shared. Passwords, tokens and assertions are left out,
+//! what servers say is escaped and cut. Without a subscriber this costs a few comparisons. [`Client::metrics`] gives figures.
+//!
 //! # Features
 //!
 //! None. The bindings crate `globus-sys` has two of its own: `ftp-client`, which this crate does not need, and
@@ -159,6 +171,7 @@ mod data;
 #[allow(unsafe_code, reason = "the one folder that calls C; every block says why it is sound")]
 mod engine;
 pub mod error;
+pub mod from_c;
 mod ops;
 pub mod options;
 mod protocol;

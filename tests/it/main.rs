@@ -11,6 +11,7 @@ mod errors;
 mod failures;
 mod fake;
 mod ftpd;
+mod futures;
 mod gsi;
 mod input;
 mod listing;

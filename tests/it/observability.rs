@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
+use gridftp::options::TransferMode;
 use gridftp::{Client, Credential, ErrorKind};
 use gridftp_lab::{PlainServer, Server, random_bytes};
 use tracing::field::{Field, Visit};
@@ -13,7 +15,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::fake::Fake;
-use crate::support::{alone, anonymous, builder, trusting, with_proxy};
+use crate::support::{alone, anonymous, builder, eventually, trusting, with_proxy};
 
 /// Everything that was traced: one line per span and per event, each event behind the span it is in.
 #[derive(Clone, Default)]
@@ -236,5 +238,60 @@ fn metrics() {
         assert_eq!((engine.credentials, engine.contexts), (0, 0), "{engine:?}");
         // A client of its own counts for itself.
         assert_eq!(Client::new().unwrap().metrics().commands, 0);
+    });
+}
+
+#[test]
+fn connection_and_data_channel_cache() {
+    alone("observability::connection_and_data_channel_cache", || async {
+        let server = Server::anonymous().start();
+        let contents = random_bytes(5, 300_000);
+        for name in ["a", "b", "c"] {
+            std::fs::write(server.dir().join(name), &contents).unwrap();
+        }
+        let trace = Trace::start();
+        let client = builder().idle_timeout(Duration::from_millis(300)).build().unwrap();
+        let mut setups = Vec::new();
+        for name in ["a", "b", "c"] {
+            client.size(server.url(name)).await.unwrap();
+            let get = client.get(server.url(name)).mode(TransferMode::ExtendedBlock);
+            assert_eq!(get.await.unwrap().bytes().await.unwrap(), contents);
+            let lines = trace.take();
+            let sent = |verb: &str| {
+                exchanged(&lines).iter().filter(|(message, _)| message.starts_with(verb)).count()
+            };
+            assert_eq!(sent("> RETR "), 1, "{lines:#?}");
+            setups.push((sent("> USER "), sent("> MODE "), sent("> PORT ") + sent("> EPRT ")));
+        }
+        // One login, one set of data connections: the second and the third file need RETR alone.
+        assert_eq!(setups, [(1, 1, 1), (0, 0, 0), (0, 0, 0)]);
+        assert_eq!(client.metrics().connects, 1);
+        // What rests is closed, with a farewell.
+        eventually("the session is closed", || client.metrics().sessions_open == 0).await;
+        assert!(exchanged(&trace.take()).iter().any(|(message, _)| message.starts_with("> QUIT")));
+        // And made again when it is needed.
+        client.size(server.url("a")).await.unwrap();
+        assert_eq!(client.metrics().connects, 2);
+    });
+}
+
+#[test]
+fn client_info() {
+    alone("observability::client_info", || async {
+        let server = Server::anonymous().start();
+        std::fs::write(server.dir().join("f"), "hello").unwrap();
+        let trace = Trace::start();
+        let client = builder().application("mover", "7.1").build().unwrap();
+        client.size(server.url("f")).await.unwrap();
+        let lines = trace.take();
+        let told =
+            exchanged(&lines).into_iter().find(|(message, _)| message.contains("CLIENTINFO")).unwrap().0;
+        assert!(told.contains(r#"appname="mover";appver="7.1";"#), "{told}");
+        // The server has nothing against it.
+        let position = lines.iter().position(|line| line.contains("CLIENTINFO")).unwrap();
+        assert!(
+            lines[position..].iter().any(|line| line.contains("< 250") || line.contains("< 200")),
+            "{lines:#?}"
+        );
     });
 }
