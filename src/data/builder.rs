@@ -190,8 +190,14 @@ impl PutBuilder {
     /// as its system has it. Default: false.
     ///
     /// Each LF is sent as CR LF, whatever stands before it, and nothing else is changed; so the same bytes come back from a
-    /// server that keeps lines with LF. Stream mode only; not with an offset or a restart; the size is not checked. The
-    /// session goes back to TYPE I afterwards.
+    /// server that keeps lines with LF. Stream mode only; not with an offset or a restart. The server's file must then be
+    /// as long as the text, or as the text with CR LF, else it is an error (`Truncated`). The session goes back to TYPE I
+    /// afterwards.
+    ///
+    /// globus-gridftp-server (13.24) takes lines apart in blocks of 256 KiB, and leaves a CR in the file where a CR LF lies
+    /// across the border of two. Where it says what it is (`DSI` in FEAT) lines that end there are sent with an LF alone,
+    /// which it takes for the same. What cannot be saved in that way, a CR LF of the text's own at such a place or a server
+    /// with another `-blocksize`, is the error above.
     ///
     /// Corresponds to `globus_ftp_client_operationattr_set_type`.
     pub fn ascii(mut self, text: bool) -> Self {

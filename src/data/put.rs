@@ -295,9 +295,11 @@ impl Drop for Put {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let url = self.url.clone();
         runtime.spawn(async move {
-            if let Some(mut last) = last
-                && let Err(error) = last.last().await
-            {
+            let ended = match last {
+                Ok(Some(mut last)) => last.last().await.map(drop),
+                other => other.map(drop),
+            };
+            if let Err(error) = ended {
                 tracing::warn!(%url, %error, "an incomplete file may be left: the server did not end its transfer");
                 return;
             }

@@ -1,28 +1,67 @@
 //! Text in TYPE A: lines end with CR LF on the wire (RFC 959 §3.1.1.1), and with LF here.
 //!
 //! Each LF that is sent becomes CR LF, each CR LF that arrives becomes LF, and no other byte changes. So any bytes, also a
-//! CR before an LF and one on its own, come back as they were from a server that does the same, as globus-gridftp-server
-//! does.
+//! CR before an LF and one on its own, come back as they were from a server that does the same.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// What goes over the wire for these bytes: every LF gets a CR before it.
-pub(crate) fn to_wire(text: &Bytes) -> Bytes {
-    let ends = text.iter().filter(|&&byte| byte == b'\n').count();
-    if ends == 0 {
-        return text.clone();
+/// Bytes that globus-gridftp-server takes from a stream at a time.
+pub(crate) const GLOBUS_BLOCK_BYTES: u64 = 256 * 1024;
+
+/// Makes what goes over the wire, piece by piece: every LF gets a CR before it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ToWire {
+    /// The server looks for CR LF in blocks of this size and not across their borders, where the CR would stay in its file.
+    /// There the LF is sent alone, which such a server takes for the same.
+    block_bytes: Option<u64>,
+    /// Bytes of the wire so far.
+    at: u64,
+    /// LFs so far.
+    lines: u64,
+    /// The last byte was a CR of the text's own: it must not come to stand before a lone LF.
+    after_cr: bool,
+}
+
+impl ToWire {
+    pub(crate) fn new(block_bytes: Option<u64>) -> Self {
+        Self { block_bytes, ..Self::default() }
     }
-    let mut out = BytesMut::with_capacity(text.len() + ends);
-    for line in text.split_inclusive(|&byte| byte == b'\n') {
-        match line.strip_suffix(b"\n") {
-            Some(line) => {
-                out.put_slice(line);
-                out.put_slice(b"\r\n");
+
+    /// Whether the server is known for keeping lines with LF, taken from blocks of a certain size.
+    pub(crate) fn is_for_globus(&self) -> bool {
+        self.block_bytes.is_some()
+    }
+
+    /// How many lines have ended so far.
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// The wire's form of the next piece.
+    pub(crate) fn take(&mut self, text: &Bytes) -> Bytes {
+        let ends = text.iter().filter(|&&byte| byte == b'\n').count();
+        let mut out = BytesMut::with_capacity(text.len() + ends);
+        for line in text.split_inclusive(|&byte| byte == b'\n') {
+            let (line, ended) = line.strip_suffix(b"\n").map_or((line, false), |line| (line, true));
+            self.put(&mut out, line);
+            self.after_cr = line.last().map_or(self.after_cr, |&byte| byte == b'\r');
+            if ended {
+                self.lines += 1;
+                let splits = |block| (self.at + 1).is_multiple_of(block);
+                if self.after_cr || !self.block_bytes.is_some_and(splits) {
+                    self.put(&mut out, b"\r");
+                }
+                self.put(&mut out, b"\n");
+                self.after_cr = false;
             }
-            None => out.put_slice(line),
         }
+        out.freeze()
     }
-    out.freeze()
+
+    fn put(&mut self, out: &mut BytesMut, bytes: &[u8]) {
+        out.put_slice(bytes);
+        self.at = self.at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    }
 }
 
 /// Turns what arrives back, block by block.
@@ -64,6 +103,10 @@ mod tests {
 
     use super::*;
 
+    fn to_wire(text: &[u8]) -> Bytes {
+        ToWire::new(None).take(&Bytes::copy_from_slice(text))
+    }
+
     fn back(blocks: &[&[u8]]) -> Vec<u8> {
         let mut from = FromWire::default();
         let mut out: Vec<u8> =
@@ -84,7 +127,7 @@ mod tests {
             ("a\rb\r", "a\rb\r"),
             ("\r\r\n\r", "\r\r\r\n\r"),
         ] {
-            assert_eq!(to_wire(&Bytes::copy_from_slice(here.as_bytes())), wire, "{here:?}");
+            assert_eq!(to_wire(here.as_bytes()), wire, "{here:?}");
             assert_eq!(back(&[wire.as_bytes()]), here.as_bytes(), "{wire:?}");
         }
         // A server that sends lines without CR is taken as it is.
@@ -92,13 +135,41 @@ mod tests {
         assert_eq!(back(&[b"a\r", b"\nb\r", b"\r\n", b"", b"c\r", b"d"]), b"a\nb\r\nc\rd");
     }
 
+    /// What globus-gridftp-server makes of it.
+    fn block_by_block(wire: &[u8], block: usize) -> Vec<u8> {
+        wire.chunks(block).flat_map(|block| back(&[block])).collect()
+    }
+
+    #[test]
+    fn lines_that_end_on_a_border_are_sent_without_cr() {
+        let mut to = ToWire::new(Some(4));
+        let wire: Vec<u8> = [&b"abc"[..], b"\nd", b"e\n\r", b"\n"]
+            .iter()
+            .flat_map(|text| to.take(&Bytes::from_static(text)))
+            .collect();
+        assert_eq!(wire, b"abc\nde\r\n\r\r\n");
+        assert_eq!(to.lines(), 3);
+    }
+
     proptest! {
+        #[test]
+        fn a_server_that_looks_at_blocks_gets_the_text_too(
+            text in prop::collection::vec(prop::sample::select(&b"\nab"[..]), 0..200),
+            block in 2_usize..20,
+            cut in 1_usize..30,
+        ) {
+            let mut to = ToWire::new(Some(block as u64));
+            let wire: Vec<u8> = text.chunks(cut).flat_map(|piece| to.take(&Bytes::copy_from_slice(piece))).collect();
+            prop_assert_eq!(block_by_block(&wire, block), &text[..]);
+            prop_assert_eq!(back(&[&wire]), text);
+        }
+
         #[test]
         fn any_bytes_come_back_however_they_are_cut(
             text in prop::collection::vec(prop::sample::select(&b"\r\nab"[..]), 0..200),
             cuts in prop::collection::vec(0_usize..400, 0..20),
         ) {
-            let wire = to_wire(&Bytes::from(text.clone()));
+            let wire = to_wire(&text);
             prop_assert!(!wire.windows(2).any(|pair| pair[1] == b'\n' && pair[0] != b'\r') && !wire.starts_with(b"\n"));
             let mut cuts: Vec<_> = cuts.into_iter().map(|at| at.min(wire.len())).collect();
             cuts.extend([0, wire.len()]);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::engine::{Direction, Failure, WriteRun};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
-use crate::protocol::ascii;
+use crate::protocol::ascii::{GLOBUS_BLOCK_BYTES, ToWire};
 use crate::protocol::command::Command;
 use crate::session::channel::Ready;
 use crate::session::control::Control;
@@ -35,11 +35,13 @@ pub(crate) struct ActivePut {
     limits: Limits,
     path: Bytes,
     /// LF becomes CR LF.
-    text: bool,
+    text: Option<ToWire>,
     account: Account,
     finished: bool,
     /// The final reply to the transfer, once it is there.
     confirmed: Option<Reply>,
+    /// Why that reply will never come.
+    lost: Option<Error>,
 }
 
 /// The question for the size of a file that was stored.
@@ -62,7 +64,7 @@ impl Session {
     pub(crate) async fn start_put(&mut self, request: PutRequest) -> Result<ActivePut> {
         let text = request.options.ascii;
         let started = self.start_storing(request).await;
-        if text {
+        if text && started.is_err() {
             self.leave_text();
         }
         started
@@ -117,6 +119,10 @@ impl Session {
             return Err(refusal(reply));
         }
         pending.within(None);
+        if options.ascii {
+            // Ahead of SIZE, which counts by it at some servers.
+            self.leave_text();
+        }
         let layout = plan.layout;
         let check = (check_size && layout.size_after(layout.end).is_some() && self.features.size())
             .then(|| Command::with("SIZE", &path))
@@ -136,17 +142,22 @@ impl Session {
             ready: Some(ready),
             limits,
             path,
-            text: options.ascii,
+            text: options.ascii.then(|| ToWire::new(self.features.has("DSI").then_some(GLOBUS_BLOCK_BYTES))),
             account: Account::new(layout, extended_block),
             finished: false,
             confirmed: None,
+            lost: None,
         })
     }
 
     /// Ends a put that is not finished and leaves the file as it is; tells what of it is there.
     pub(crate) async fn abort_put(&self, put: ActivePut) -> Result<RestartMarker> {
-        let ActivePut { run, mut pending, check, ready, limits, path, confirmed, mut account, .. } = put;
+        let ActivePut { run, mut pending, check, ready, limits, path, confirmed, lost, mut account, .. } =
+            put;
         drop((run, ready));
+        if let Some(error) = lost {
+            return Err(error);
+        }
         pending.within(limits.reply);
         let told = async {
             while confirmed.is_none() {
@@ -215,27 +226,35 @@ impl ActivePut {
     /// Takes in the replies that are there, without waiting.
     fn look(&mut self) {
         let mut cx = Context::from_waker(Waker::noop());
-        while self.confirmed.is_none() {
+        while self.confirmed.is_none() && self.lost.is_none() {
             match self.pending.poll_next(&mut cx) {
                 // A connection that broke shows in what comes next.
-                Poll::Pending | Poll::Ready(Err(_)) => return,
-                Poll::Ready(Ok(reply)) => self.hear(reply),
+                Poll::Pending => return,
+                Poll::Ready(reply) => {
+                    if self.hear(reply).is_err() {
+                        return;
+                    }
+                }
             }
         }
     }
 
-    fn hear(&mut self, reply: Reply) {
+    fn hear(&mut self, reply: Result<Reply>) -> Result<()> {
+        let reply = reply.inspect_err(|error| self.lost = Some(error.clone()))?;
         self.account.hear(&reply);
         if !reply.is_preliminary() {
             self.confirmed = Some(reply);
         }
+        Ok(())
     }
 
     /// Waits for a reply and takes it in. Cancel safe.
     async fn next_reply(&mut self) -> Result<()> {
-        let reply = self.pending.next().await?;
-        self.hear(reply);
-        Ok(())
+        if let Some(error) = &self.lost {
+            return Err(error.clone());
+        }
+        let reply = self.pending.next().await;
+        self.hear(reply)
     }
 
     /// Why the data channel failed: the server's words, if they come soon.
@@ -267,9 +286,11 @@ impl ActivePut {
         while !data.is_empty() {
             let piece = data.slice(..data.len().min(PIECE_BYTES));
             let size = piece.len();
-            let piece = if self.text { ascii::to_wire(&piece) } else { piece };
+            let mut text = self.text.clone();
+            let piece = text.as_mut().map_or_else(|| piece.clone(), |text| text.take(&piece));
             match self.run.post(at, piece) {
                 Ok(true) => {
+                    self.text = text;
                     drop(data.split_to(size));
                     let size = u64::try_from(size).unwrap_or(u64::MAX);
                     self.account.sent(at, size);
@@ -287,6 +308,9 @@ impl ActivePut {
         if let Some(reply) = &self.confirmed {
             return Err(ended_early(reply.clone()));
         }
+        if let Some(error) = &self.lost {
+            return Err(error.clone());
+        }
         tokio::select! {
             biased;
             ready = self.run.ready() => match ready {
@@ -294,7 +318,7 @@ impl ActivePut {
                 Err(failure) => Err(self.reason(failure).await),
             },
             reply = self.pending.next() => {
-                self.hear(reply?);
+                self.hear(reply)?;
                 self.confirmed.clone().map_or(Ok(()), |reply| Err(ended_early(reply)))
             }
             () = tokio::time::sleep(self.limits.stall) => Err(self.limits.stalled()),
@@ -314,8 +338,8 @@ impl ActivePut {
                     Ok(()) => break,
                     Err(failure) => return Err(self.reason(failure).await),
                 },
-                reply = self.pending.next(), if self.confirmed.is_none() => {
-                    self.hear(reply?);
+                reply = self.pending.next(), if self.confirmed.is_none() && self.lost.is_none() => {
+                    self.hear(reply)?;
                     if let Some(reply) = self.confirmed.clone().filter(|reply| !reply.is_completion()) {
                         return Err(ended_early(reply));
                     }
@@ -358,21 +382,26 @@ impl ActivePut {
         check.within(self.limits.reply);
         let reply = check.last().await?;
         self.check = None;
-        let expected = self.account.layout.size_after(self.account.end);
-        match (size_of(&reply), expected) {
-            (Some(size), Some(expected)) if size != expected => Err(Error::new(
-                ErrorKind::Truncated,
-                Phase::Verify,
-                format!(
-                    "{} bytes were sent, after which the server's file must have {expected}; it has {size}",
-                    self.account.sent
-                ),
-            )
-            .with_side(Side::Server)
-            .with_may_have_applied()),
+        let end = self.account.end;
+        let Some((size, expected)) = size_of(&reply).zip(self.account.layout.size_after(end)) else {
             // A server may not tell sizes of what it does not let us read.
-            _ => Ok(()),
+            return Ok(());
+        };
+        // Lines end at the server as its system has them: with LF at one that is known, elsewhere with CR LF perhaps.
+        let lines = self.text.as_ref().filter(|text| !text.is_for_globus()).map_or(0, ToWire::lines);
+        if size == expected || self.account.layout.size_after(end.saturating_add(lines)) == Some(size) {
+            return Ok(());
         }
+        Err(Error::new(
+            ErrorKind::Truncated,
+            Phase::Verify,
+            format!(
+                "{} bytes were sent, after which the server's file must have {expected}; it has {size}",
+                self.account.sent
+            ),
+        )
+        .with_side(Side::Server)
+        .with_may_have_applied())
     }
 
     /// The data channels of a transfer that ended well, for [`Session::give_back`].
@@ -381,11 +410,14 @@ impl ActivePut {
     }
 
     /// Ends the data connection; gives the wait for the final reply, if that is still to come.
-    pub(crate) fn cancel(self) -> Option<PendingReply> {
-        let Self { run, pending, ready, limits, confirmed, .. } = self;
+    ///
+    /// # Errors
+    /// Why it will never come.
+    pub(crate) fn cancel(self) -> Result<Option<PendingReply>> {
+        let Self { run, pending, ready, limits, confirmed, lost, .. } = self;
         drop((run, ready));
         pending.within(limits.reply);
-        confirmed.is_none().then_some(pending)
+        lost.map_or_else(|| Ok(confirmed.is_none().then_some(pending)), Err)
     }
 }
 

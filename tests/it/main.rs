@@ -1,6 +1,9 @@
 //! The library against real servers, by topic.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::future_not_send, missing_docs)]
 
+mod abort;
+mod append;
+mod ascii;
 mod bytes_identity;
 mod checksum;
 mod concurrency;
@@ -8,6 +11,7 @@ mod credentials;
 mod drops;
 mod ending;
 mod errors;
+mod extended;
 mod failures;
 mod fake;
 mod ftpd;
@@ -25,6 +29,7 @@ mod protection;
 mod ranges;
 mod reading;
 mod remove_all;
+mod restart;
 mod sizes;
 mod striped;
 mod support;

@@ -16,6 +16,8 @@ pub(super) struct Layout {
     pub(super) before: Option<u64>,
     /// What the file held before stays, and may reach further than what is sent.
     pub(super) keeps_rest: bool,
+    /// Lines change on their way, so that places in the file are not known.
+    pub(super) text: bool,
     /// What was in the file before and is right, in the file's count.
     pub(super) kept: RangeSet,
     /// The caller's byte that comes first, and the end of what is there by then.
@@ -83,7 +85,8 @@ impl Account {
         let Layout { shift: Some(shift), before: Some(before), kept, position, .. } = &self.layout else {
             return self.marker();
         };
-        let Some(size) = size.filter(|_| !self.extended_block) else { return self.marker() };
+        let known = !self.extended_block && !self.layout.text;
+        let Some(size) = size.filter(|_| known) else { return self.marker() };
         let start = shift.saturating_add(*position);
         let mut there = kept.clone();
         // A stream is written in order; but only growth tells how far it came.

@@ -56,7 +56,7 @@ impl PutRequest {
             Placement::Restart(marker) => marker.is_empty(),
             Placement::At(_) | Placement::Append => false,
         };
-        !known && features.size() && !self.options.ascii
+        !known && features.size()
     }
 
     /// What goes ahead of everything else: hints, which a server that does not know them refuses without harm.
@@ -82,9 +82,9 @@ impl PutRequest {
             None => Command::with("STOR", path)?,
             Some(module) => with_path("ESTO", &module.to_string(), path)?,
         };
-        let DataOptions { ascii, storage_module, disk_stack, .. } = &self.options;
-        let unknown = *ascii || storage_module.is_some() || disk_stack.is_some();
-        let whole = Layout { shift: (!unknown).then_some(0), before: Some(0), ..Layout::default() };
+        let unknown = self.options.storage_module.is_some() || self.options.disk_stack.is_some();
+        let text = self.options.ascii;
+        let whole = Layout { shift: (!unknown).then_some(0), before: Some(0), text, ..Layout::default() };
         match &self.placement {
             Placement::Replace => Ok(Plan { restart: None, store, layout: whole }),
             Placement::Algorithm(words) => {
