@@ -185,8 +185,8 @@ pub use credential::{
     Credential, CredentialInfo, CredentialKind, CredentialWatch, PassphraseError, ProxyBuilder, ProxyForm,
 };
 pub use data::{
-    Block, Get, GetBuilder, GetMany, GetManyBuilder, ManyFile, Put, PutBuilder, PutSummary, Reader,
-    ThirdParty, ThirdPartyBuilder, ThirdPartySummary, Writer,
+    Block, Get, GetBuilder, GetMany, GetManyBuilder, ManyFile, PairOutcome, Put, PutBuilder, PutSummary,
+    Reader, ThirdParty, ThirdPartyBuilder, ThirdPartyMany, ThirdPartyManyBuilder, ThirdPartySummary, Writer,
 };
 pub use error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 pub use ops::{ListFormat, ListStream, NotEntered, NotRemoved, RawListing, RemoveReport, WalkEntry, WalkStream};

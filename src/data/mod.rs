@@ -15,6 +15,7 @@ mod stall;
 mod third_party;
 mod third_party_builder;
 mod third_party_choices;
+mod third_party_many;
 mod writer;
 
 pub use builder::{GetBuilder, PutBuilder};
@@ -24,4 +25,5 @@ pub use put::{Put, PutSummary};
 pub use reader::Reader;
 pub use third_party::{ThirdParty, ThirdPartySummary};
 pub use third_party_builder::ThirdPartyBuilder;
+pub use third_party_many::{PairOutcome, ThirdPartyMany, ThirdPartyManyBuilder};
 pub use writer::Writer;

@@ -22,6 +22,7 @@ pub(crate) mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod third_party;
+pub(crate) mod third_party_many;
 pub(crate) mod watch;
 
 pub(crate) use control::PendingReply;

@@ -35,3 +35,4 @@ mod striped;
 mod support;
 mod walk;
 mod third_party;
+mod third_party_many;

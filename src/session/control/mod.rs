@@ -214,6 +214,11 @@ impl Control {
         self.shared().ascii_only.store(true, Ordering::Relaxed);
     }
 
+    /// Refuses a command that cannot be said to this server, as sending it would.
+    pub(crate) fn speakable(&self, command: &Command) -> Result<()> {
+        self.shared().unspeakable(command).map_or(Ok(()), Err)
+    }
+
     /// How many commands may be unanswered on the wire: 512 unless set.
     pub(crate) fn window(&self) -> usize {
         self.shared().window.load(Ordering::Relaxed)

@@ -1,0 +1,376 @@
+//! Many files from one server to another one.
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::future::IntoFuture;
+use std::hash::BuildHasher as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::client::{Client, Exclusive};
+use crate::credential::Credential;
+use crate::data::choices::Boxed;
+use crate::data::third_party_choices::{PairChoices, named, pair_setters};
+use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::options::{DataChannelAuth, ProtectionLevel, Timeouts, TransferMode};
+use crate::session::third_party_many::{Item, Outcome, Pairs, delete};
+use crate::session::watch::{EXPLANATION_LIMIT, died, too_long};
+use crate::url::{IntoUrl, Url};
+
+/// Pairs of sessions that may be lost one after the other without any file in between.
+const LOST_SESSIONS: usize = 3;
+
+/// Outcomes that may wait unread before no more files are moved.
+const UNREAD: usize = 64;
+
+/// Many transfers between two servers to be started: made by [`Client::third_party_many`], started by `.await`.
+#[derive(Debug, Clone)]
+#[must_use = "transfers are started by `.await`"]
+pub struct ThirdPartyManyBuilder {
+    choices: PairChoices,
+    pairs: Result<Vec<(Url, Url)>>,
+}
+
+impl ThirdPartyManyBuilder {
+    pair_setters!();
+}
+
+impl IntoFuture for ThirdPartyManyBuilder {
+    type Output = Result<ThirdPartyMany>;
+    type IntoFuture = Boxed<ThirdPartyMany>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(ThirdPartyMany::start(self))
+    }
+}
+
+impl Client {
+    /// Moves many files from one server to another (or within one), pair by pair of source and destination, without waiting
+    /// between them and without their bytes coming here.
+    ///
+    /// On the wire: one PASV and one PORT, then RETR and STOR sent up to 100 files ahead over data channels in extended block
+    /// mode that stay open from file to file. Nothing on them says which file is which, and a server that refuses one file of
+    /// a pair would have all that follow stored under wrong names. So files are stored under temporary names in their
+    /// folders (`.gridftp-…`) and renamed (RNFR, RNTO) when theirs and all transfers before were confirmed by both servers
+    /// and the sizes that both tell (SIZE) are equal; after an irregularity whatever may be affected is moved again. A name
+    /// holds the old file or the whole new one.
+    ///
+    /// # Errors
+    /// `InvalidInput` for no pairs, for sources of several servers and for destinations of several. Everything else is told
+    /// pair by pair, see [`ThirdPartyMany::next_outcome`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future does nothing. Dropping the [`ThirdPartyMany`] ends what is on its way, closes the sessions and
+    /// deletes the temporary files in the background, which needs the runtime and the server.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn example() -> gridftp::Result<()> {
+    /// let client = gridftp::Client::new()?;
+    /// let pairs = (0..1000).map(|n| {
+    ///     (format!("gsiftp://one.example.org/data/part{n}"), format!("gsiftp://two.example.org/data/part{n}"))
+    /// });
+    /// let mut many = client.third_party_many(pairs).await?;
+    /// while let Some(outcome) = many.next_outcome().await {
+    ///     match outcome.result {
+    ///         Ok(size) => println!("{}: {size:?} bytes", outcome.destination),
+    ///         Err(error) => eprintln!("{error}"), // this pair's own; the others go on
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Corresponds to `globus_ftp_client_handleattr_set_pipeline`, which stores files under each other's names when one is
+    /// refused.
+    pub fn third_party_many<F: IntoUrl, T: IntoUrl>(
+        &self,
+        pairs: impl IntoIterator<Item = (F, T)>,
+    ) -> ThirdPartyManyBuilder {
+        let pairs = pairs.into_iter().map(|(from, to)| Ok((from.into_url()?, to.into_url()?))).collect();
+        let mut choices = PairChoices::new(self);
+        choices.options.mode = TransferMode::ExtendedBlock;
+        ThirdPartyManyBuilder { choices, pairs }
+    }
+}
+
+/// What became of one file.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PairOutcome {
+    /// The pair's place in the list.
+    pub index: usize,
+    /// Where the file comes from.
+    pub source: Url,
+    /// Where it goes.
+    pub destination: Url,
+    /// The file's size, equal on both sides, where they tell it; or why it is not there. The error's side and URL say which
+    /// of the two servers it was.
+    pub result: Result<Option<u64>>,
+}
+
+/// Many files on their way between two servers. They move whether or not anybody looks, until 64 outcomes wait.
+///
+/// # Cancel safety
+/// Dropping it ends what is on its way, and temporary files are deleted in the background. What was reported is there; the
+/// last files before that may be there as well.
+pub struct ThirdPartyMany {
+    outcomes: mpsc::Receiver<Outcome>,
+    pairs: Arc<[(Url, Url)]>,
+    told: usize,
+}
+
+impl ThirdPartyMany {
+    async fn start(mut builder: ThirdPartyManyBuilder) -> Result<Self> {
+        let pairs: Arc<[(Url, Url)]> = builder.pairs?.into();
+        let Some((from, to)) = pairs.first() else {
+            return Err(Error::invalid("no pair of URLs was given; expected one or more"));
+        };
+        builder.choices.check().map_err(|error| error.with_url(from))?;
+        let other = |url: &Url, first: &Url| url.endpoint() != first.endpoint() || url.user() != first.user();
+        for (source, destination) in pairs.iter() {
+            for (url, first) in [(source, from), (destination, to)] {
+                if other(url, first) {
+                    let message = format!(
+                        "a pipeline is between two servers; expected {}, got {}",
+                        first.endpoint(),
+                        url.endpoint()
+                    );
+                    return Err(Error::invalid(message).with_url(url));
+                }
+            }
+        }
+        let client = &builder.choices.client;
+        let path = |url| Bytes::copy_from_slice(&client.server_path(url));
+        let items = pairs.iter().enumerate();
+        let items = items.map(|(index, (from, to))| Item::new(index, path(from), path(to))).collect();
+        // Not a secret, only something that nobody else has.
+        let tag = RandomState::new().hash_one(std::process::id());
+        let (options, limits) = (builder.choices.options.clone(), builder.choices.limits());
+        let (sender, outcomes) = mpsc::channel(UNREAD);
+        let run = Run {
+            work: Pairs::new(items, tag, options, limits),
+            choices: builder.choices,
+            told: vec![false; pairs.len()],
+            pairs: Arc::clone(&pairs),
+            sender,
+        };
+        tokio::spawn(run.run());
+        Ok(Self { outcomes, pairs, told: 0 })
+    }
+
+    /// What became of the next file, in the order in which it is known. `None` when that of every pair was told.
+    ///
+    /// A pair's error is `NotFound` and other refusals, `Truncated` when sizes differ after three tries, what a login can fail
+    /// with, and `ConnectionLost` or `Timeout` when sessions were lost three times without a file in between: then every pair
+    /// that is left has it.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: an outcome that was not returned is returned by the next call.
+    pub async fn next_outcome(&mut self) -> Option<PairOutcome> {
+        std::future::poll_fn(|cx| self.poll_outcome(cx)).await
+    }
+
+    fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Option<PairOutcome>> {
+        self.outcomes.poll_recv(cx).map(|outcome| {
+            let (index, result) = outcome?;
+            self.told += 1;
+            let (source, destination) = self.pairs.get(index)?.clone();
+            let result = result.map_err(named(&source, &destination));
+            Some(PairOutcome { index, source, destination, result })
+        })
+    }
+
+    /// How many pairs have no outcome yet.
+    pub fn left(&self) -> usize {
+        self.pairs.len() - self.told.min(self.pairs.len())
+    }
+}
+
+impl Stream for ThirdPartyMany {
+    type Item = PairOutcome;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<PairOutcome>> {
+        self.poll_outcome(cx)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left(), Some(self.left()))
+    }
+}
+
+impl fmt::Debug for ThirdPartyMany {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThirdPartyMany")
+            .field("pairs", &self.pairs.len())
+            .field("left", &self.left())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The task that moves the files.
+struct Run {
+    work: Pairs,
+    choices: PairChoices,
+    pairs: Arc<[(Url, Url)]>,
+    /// Which pairs have their outcome.
+    told: Vec<bool>,
+    sender: mpsc::Sender<Outcome>,
+}
+
+/// Why a task has nothing more to do on its sessions.
+enum Over {
+    Done,
+    /// Nobody waits for outcomes any more.
+    Dropped,
+    Failed(Error),
+}
+
+impl Run {
+    async fn run(mut self) {
+        let deadline = self.choices.deadline();
+        let mut lost = 0;
+        loop {
+            let before = self.sent();
+            let over = {
+                let gone = self.sender.clone();
+                let work = self.one_session();
+                let limited = async {
+                    match deadline {
+                        None => work.await,
+                        Some(at) => tokio::time::timeout_at(at, work)
+                            .await
+                            .unwrap_or_else(|_| Over::Failed(too_long())),
+                    }
+                };
+                tokio::select! {
+                    over = limited => over,
+                    () = gone.closed() => Over::Dropped,
+                }
+            };
+            match over {
+                Over::Done => {
+                    let forgotten = || Error::new(ErrorKind::Internal, Phase::Data, "the pair was forgotten");
+                    return self.tell_the_rest(forgotten()).await;
+                }
+                Over::Dropped => return self.clean_up().await,
+                Over::Failed(error) => {
+                    lost = if self.sent() == before { lost + 1 } else { 1 };
+                    let again = (died(&error) || error.is_transient())
+                        && !matches!(error.kind(), ErrorKind::Timeout(crate::error::TimeoutKind::Total))
+                        && error.phase() != Phase::Resolve
+                        && error.phase() != Phase::Connect
+                        && error.phase() != Phase::Login;
+                    if again && lost <= LOST_SESSIONS {
+                        tracing::debug!(%error, "transfers between two servers go on with other sessions");
+                        self.work.restart();
+                        continue;
+                    }
+                    let left = self.work.leftovers();
+                    self.tell_the_rest(error).await;
+                    return self.delete(left).await;
+                }
+            }
+        }
+    }
+
+    /// Outcomes so far.
+    fn sent(&self) -> usize {
+        self.told.iter().filter(|told| **told).count()
+    }
+
+    /// Tells an outcome; false when nobody wants to know. The outcome is not lost when this is dropped.
+    async fn tell(&mut self, outcome: Outcome) -> bool {
+        if let Some(told) = self.told.get_mut(outcome.0) {
+            *told = true;
+        }
+        match self.sender.try_send(outcome) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+            Err(mpsc::error::TrySendError::Full((index, result))) => {
+                self.told[index] = false;
+                let Ok(permit) = self.sender.reserve().await else { return false };
+                self.told[index] = true;
+                permit.send((index, result));
+                true
+            }
+        }
+    }
+
+    /// Every pair has an outcome, whatever happens.
+    async fn tell_the_rest(&mut self, error: Error) {
+        for index in 0..self.told.len() {
+            if !self.told[index] && !self.tell((index, Err(error.clone().with_may_have_applied()))).await {
+                return;
+            }
+        }
+    }
+
+    /// Moves files until all is done or the sessions are.
+    async fn one_session(&mut self) -> Over {
+        let pairs = Arc::clone(&self.pairs);
+        let (from, to) = &pairs[0];
+        let (mut source, mut destination) = match self.choices.sessions(from, to).await {
+            Ok(pair) => pair,
+            Err(error) => return Over::Failed(error),
+        };
+        // If this is dropped now, nobody knows what the servers have been told.
+        source.mark_broken();
+        destination.mark_broken();
+        loop {
+            match self.work.next(&mut source, &mut destination).await {
+                Ok(Some(outcome)) => {
+                    if !self.tell(outcome).await {
+                        return Over::Dropped;
+                    }
+                }
+                Ok(None) => {
+                    clean([source, destination]);
+                    return Over::Done;
+                }
+                Err(error) => {
+                    // A server that does not do what is needed is not asked again, and is well.
+                    if !error.is_transient() {
+                        clean([source, destination]);
+                    }
+                    return Over::Failed(error);
+                }
+            }
+        }
+    }
+
+    async fn clean_up(mut self) {
+        let left = self.work.leftovers();
+        self.delete(left).await;
+    }
+
+    /// Deletes temporary files on another session. Those whose transfers were under way are ended by their servers when the
+    /// sessions are gone.
+    async fn delete(&self, left: Vec<Bytes>) {
+        if left.is_empty() {
+            return;
+        }
+        let (_, to) = &self.pairs[0];
+        let work = async {
+            match self.choices.client.shared(to, &self.choices.destination).await {
+                Ok(session) => delete(&session, &left).await,
+                Err(error) => tracing::warn!(url = %to, %error, "temporary files may be left"),
+            }
+        };
+        let _ = timeout(self.choices.limits().reply.saturating_add(EXPLANATION_LIMIT), work).await;
+    }
+}
+
+fn clean(leases: [Exclusive; 2]) {
+    for mut lease in leases {
+        if lease.control.is_open() {
+            lease.mark_clean();
+        }
+    }
+}
