@@ -26,6 +26,8 @@
 //! | [`Client::get_many`] → [`GetMany`] | many files of one server through one pipeline |
 //! | [`Client::stat`], [`exists`](Client::exists), [`size`](Client::size), [`modified`](Client::modified), [`features`](Client::features) | facts about files and servers |
 //! | [`Client::create_dir`], [`remove_dir`](Client::remove_dir), [`remove_file`](Client::remove_file), [`rename`](Client::rename) | names |
+//! | [`Client::list`] → [`ListStream`], [`list_raw`](Client::list_raw), [`status`](Client::status) | what is in a folder, entry by entry or as the server writes it |
+//! | [`Client::walk`] → [`WalkStream`], [`remove_dir_all`](Client::remove_dir_all) | whole trees |
 //! | [`options`] | deadlines, transmission mode, protection, delegation |
 //! | [`Error`], [`ErrorKind`], [`Reply`] | what went wrong |
 //! | [`from_c`] | what serves in place of each function of the C library |
@@ -94,7 +96,7 @@
 //! One thing cannot be promised. On a get in extended block mode the C library below can be made to abort the process, by
 //! the server, or without data channel authentication by anybody who reaches the port that this client listens on. Single
 //! transfers use stream mode, where nothing of the kind is known, unless parallelism or extended block mode is asked for;
-//! [`Client::get_many`] always uses extended block mode. Do not use it with servers, or in networks, that you do not trust.
+//! [`Client::get_many`] always uses extended block mode, and [`Client::walk`] unless told otherwise. Do not use it with servers, or in networks, that you do not trust.
 //!
 //! # Errors
 //!

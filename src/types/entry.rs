@@ -167,7 +167,8 @@ impl Entry {
             .last()
     }
 
-    /// Every fact with its value, as the server wrote them, in its order.
+    /// Every fact with its value, as the server wrote them, in its order. Of an entry that `LIST` told they are made from its
+    /// columns.
     pub fn facts(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.facts.split(|&byte| byte == b';').filter_map(|fact| {
             let at = fact.iter().position(|&byte| byte == b'=')?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt as _;
-use gridftp::options::{Timeouts, TransferMode};
+use gridftp::options::{ProtectionLevel, Timeouts, TransferMode};
 use gridftp::{Client, Entry, EntryKind, ErrorKind, ListFormat, TimeoutKind};
 use gridftp_lab::{PlainServer, Server};
 
@@ -366,4 +366,33 @@ async fn dropped_listings_leave_their_sessions_in_order() {
     }
     assert_eq!(client.metrics().sessions_open, 1, "{:?}", client.metrics());
     eventually("no buffer is out", || gridftp::engine_metrics().buffers_out == 0).await;
+}
+
+#[test]
+fn protected_listings() {
+    trusting("listing::protected_listings", async |pki| {
+        let server = Server::gsi(&pki).start();
+        std::fs::write(server.dir().join("file"), "").unwrap();
+        let client = with_proxy(&pki);
+        for mode in [TransferMode::Stream, TransferMode::ExtendedBlock] {
+            let mut list = client.list(server.url("")).mode(mode).protection(ProtectionLevel::Private);
+            assert_eq!(list.next_entry().await.unwrap().unwrap().name(), b"file");
+            assert!(list.next_entry().await.unwrap().is_none());
+        }
+        // What cannot be had is no reason to go without.
+        let plain = Server::anonymous().start();
+        let mut list = client.list(plain.url("")).protection(ProtectionLevel::Private);
+        assert_eq!(list.next_entry().await.unwrap_err().kind(), ErrorKind::Unsupported);
+    });
+}
+
+#[test]
+fn streams_go_where_tasks_go() {
+    fn is_send<T: Send>(_: &T) {}
+    let client = Client::new().unwrap();
+    is_send(&client.list("ftp://h/"));
+    is_send(&client.list("ftp://h/").next_entry());
+    is_send(&client.walk("ftp://h/"));
+    is_send(&client.walk("ftp://h/").next_entry());
+    is_send(&client.remove_dir_all("ftp://h/x"));
 }

@@ -4,10 +4,11 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use gridftp::ErrorKind;
+use gridftp::options::TransferMode;
 use gridftp_lab::{PlainServer, Server};
 
 use crate::ftpd::{Answer, Ftpd};
-use crate::support::anonymous;
+use crate::support::{anonymous, builder};
 
 /// 30 folders in a tree, with 5 files each; outside of it something that must stay.
 fn tree(root: &Path) {
@@ -196,6 +197,26 @@ async fn two_at_once() {
             Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
         }
     }
+    assert!(!server.dir().join("tree").exists());
+    survived(&server.dir());
+}
+
+#[tokio::test]
+async fn one_session_is_enough() {
+    let server = Server::anonymous().start();
+    tree(&server.dir());
+    symlink("nowhere", server.dir().join("tree/a1/dangling")).unwrap();
+    let client = builder().sessions_per_endpoint(1).build().unwrap();
+    for mode in [TransferMode::Stream, TransferMode::ExtendedBlock] {
+        let mut walk = client.walk(server.url("tree")).mode(mode);
+        let mut count = 0;
+        while walk.next_entry().await.unwrap().is_some() {
+            count += 1;
+        }
+        assert_eq!(count, 150 + 3 + 48);
+    }
+    let report = client.remove_dir_all(server.url("tree")).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
     assert!(!server.dir().join("tree").exists());
     survived(&server.dir());
 }

@@ -1,7 +1,9 @@
 //! The choices that listings and walks have in common, and their setters. In whose name they run is a matter of the client
 //! (`Client::with_credential`, `Client::with_subject`).
 
-use crate::client::{Client, SessionOptions};
+use tracing::Span;
+
+use crate::client::{Client, SessionOptions, span};
 use crate::error::Result;
 use crate::options::{DataOptions, Timeouts};
 use crate::session::watch::Limits;
@@ -35,6 +37,11 @@ impl Choices {
         self.session.delegate = self.options.needs_delegation() && self.session.data_security.is_none();
         self.session.timeouts = Some(self.timeouts);
         Ok(url)
+    }
+
+    /// What commands and replies of the operation are shown in.
+    pub(crate) fn span(&self, operation: &'static str) -> Span {
+        self.url.as_ref().map_or_else(|_| Span::none(), |url| span(operation, url))
     }
 
     pub(crate) fn limits(&self) -> Limits {

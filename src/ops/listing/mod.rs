@@ -58,7 +58,8 @@ impl Client {
     /// before it becomes part of a path. (A file name that holds CR LF looks like two lines. FTP has no way to tell.)
     /// Servers answer for a file with one entry, the file's own. globus-gridftp-server follows links, and leaves out those
     /// that lead nowhere. What `LIST` tells is less than what `MLSD` does: its times are cut to minutes or days, and taken
-    /// for UTC as the server does not tell its zone; lines are known in the forms of `ls -l` and MS-DOS.
+    /// for UTC as the server does not tell its zone; lines are known in the forms of `ls -l` and MS-DOS. Some servers leave
+    /// names that begin with a dot out of `LIST`.
     ///
     /// # Errors
     /// Come as items of the stream: see [`ListStream::next_entry`].

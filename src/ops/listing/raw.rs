@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use tokio::time::Sleep;
+use tracing::Instrument as _;
 
 use super::choices::{Choices, listing_setters};
 use crate::client::Exclusive;
@@ -134,7 +135,10 @@ impl RawListing {
                 State::Running(_) | State::Over(None) => return Poll::Ready(Ok(())),
                 State::Over(Some(error)) => return Poll::Ready(Err(error.clone())),
                 State::New(choices) => {
-                    State::Starting(Box::pin(Running::start(choices.as_ref().clone(), self.verb)))
+                    let span = choices.span(self.verb.unwrap_or("list"));
+                    State::Starting(Box::pin(
+                        Running::start(choices.as_ref().clone(), self.verb).instrument(span),
+                    ))
                 }
                 State::Starting(start) => match ready!(start.as_mut().poll(cx)) {
                     Ok(running) => State::Running(Box::new(running)),
@@ -177,8 +181,10 @@ impl Running {
                 }
             }
         };
-        let (mut lease, active, form) =
-            within(deadline, start).await.map_err(|error| error.with_url(&url))?;
+        let (mut lease, active, form) = within(deadline, start).await.map_err(|error| {
+            choices.client.count_failure();
+            error.with_url(&url)
+        })?;
         // From here on a drop leaves the session in order: its next user waits for the listing's last reply.
         lease.mark_clean();
         let total = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));

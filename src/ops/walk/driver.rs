@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use super::super::completed;
 use super::super::listing::{choices::Choices, is_dot_entry};
@@ -173,14 +174,15 @@ impl Driver {
         let mut options = self.walk.choices.options.clone();
         options.mode = TransferMode::ExtendedBlock;
         let fall_back = mode == TransferMode::Auto;
-        self.listers.spawn(self.lister.clone().queued(url, lease, options, fall_back));
+        let lister = self.lister.clone().queued(url, lease, options, fall_back);
+        self.listers.spawn(lister.in_current_span());
     }
 
     fn start_one_by_one(&mut self) {
         // One more waits for each, so that nobody waits for the next.
         self.ahead = self.walk.sessions * 2;
         for _ in 0..self.walk.sessions {
-            self.listers.spawn(self.lister.clone().one_by_one());
+            self.listers.spawn(self.lister.clone().one_by_one().in_current_span());
         }
     }
 

@@ -13,6 +13,7 @@ use futures_core::Stream;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use super::listing::choices::{Choices, listing_setters};
 use crate::client::Client;
@@ -123,7 +124,8 @@ impl Running {
             return Err(Error::invalid("a walk was polled outside of a tokio runtime"));
         };
         let (sender, found) = mpsc::channel(BATCHES);
-        let task = runtime.spawn(walk.run(sender, left));
+        let span = walk.choices.span("walk");
+        let task = runtime.spawn(walk.run(sender, left).instrument(span));
         Ok(Self { found, batch: Vec::new().into_iter(), task })
     }
 

@@ -52,6 +52,17 @@ fn globus_lines() {
 }
 
 #[test]
+fn fractions_large_sizes_and_facts_nobody_knows() {
+    let entry = line("Modify=20200601123456.789;Size=9223372036854775807;X.Tape=on;type=FILE;X.tape=off; x");
+    let whole = parse_time(b"20200601123456").unwrap();
+    assert_eq!(entry.modified(), Some(whole + Duration::from_millis(789)));
+    assert_eq!((entry.size(), entry.kind()), (Some(i64::MAX.cast_unsigned()), &EntryKind::File));
+    assert_eq!(entry.fact("x.tape"), Some(&b"off"[..]));
+    let names: Vec<_> = entry.facts().map(|(name, _)| name).collect();
+    assert_eq!(names, [&b"Modify"[..], b"Size", b"X.Tape", b"type", b"X.tape"]);
+}
+
+#[test]
 fn links() {
     let link = line(format!("Type=file;Size=0;{UNIX}UNIX.slink=/d/w/t%20a%3Bb%3Dc%FF%; l1"));
     assert!(link.is_file() && link.is_symlink());
