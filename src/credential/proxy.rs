@@ -224,7 +224,8 @@ impl ProxyBuilder {
         let key = PKey::from_rsa(Rsa::generate(self.key_bits).map_err(failed)?).map_err(failed)?;
         let limited = self.limited || info.is_limited();
         let begin = now.checked_sub(EARLIER).unwrap_or(now).max(info.not_before().min(now));
-        let end = now.checked_add(self.lifetime).map_or(info.expires(), |end| end.min(info.expires()));
+        let end =
+            now.checked_add(self.lifetime).map_or_else(|| info.expires(), |end| end.min(info.expires()));
         let policy = if limited { LIMITED } else { INHERIT_ALL };
         let certificate = Template { issuer, begin, end, policy, path_length: self.path_length }
             .sign(&key, &issuer_key, usage)

@@ -44,7 +44,8 @@ pub(super) fn prepare() {
 
 /// Makes OpenSSL register its handler now, if it has to have one: handlers run in the reverse order.
 fn initialise_openssl() {
-    // SAFETY: looks a name up among the libraries of the process; this crate links to OpenSSL by way of Globus only.
+    // SAFETY: looks a name up among the libraries of the process. (The crate `openssl`, which reads credentials, asks for the
+    // same when it is first used: whoever is first decides for the process.)
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"OPENSSL_init_crypto".as_ptr()) };
     if found.is_null() {
         return;

@@ -5,8 +5,8 @@ use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use gridftp::options::TransferMode;
-use gridftp::{Client, Get};
-use gridftp_lab::Server;
+use gridftp::{Client, Credential, Get};
+use gridftp_lab::{Pki, Server};
 use tokio::runtime::Runtime;
 
 use crate::support::{anonymous, write_pages};
@@ -69,4 +69,35 @@ fn while_data_moves() {
     });
     // Nothing is put away: the runtime goes on while the process ends.
     *KEPT.lock().unwrap() = Some((get, client, runtime));
+}
+
+/// What is in here is never dropped.
+static AT_WORK: Mutex<Option<Runtime>> = Mutex::new(None);
+
+#[test]
+fn while_proxies_are_made() {
+    let Some(step) = step() else {
+        let pki = Pki::new();
+        return in_processes("ending::while_proxies_are_made", 20, pki.dir().to_str().unwrap());
+    };
+    let folder = std::path::PathBuf::from(std::env::var(URL).unwrap());
+    let user = Credential::from_cert_and_key(folder.join("user.pem"), folder.join("user.key"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    // OpenSSL is used here before the engine uses it, or the other way round.
+    if step % 2 == 0 {
+        gridftp::init().unwrap();
+    }
+    let info = runtime.block_on(user.info()).unwrap();
+    assert_eq!(info.identity(), "/O=Lab/CN=Tester");
+    for _ in 0..2 {
+        let user = user.clone();
+        runtime.spawn(async move { user.make_proxy().key_bits(4096).build().await });
+    }
+    let (done, wait) = mpsc::channel();
+    std::thread::spawn(move || done.send(gridftp::init().is_ok()));
+    if let Ok(started) = wait.recv_timeout(Duration::from_micros(500 * step)) {
+        assert!(started);
+    }
+    // Keys are being looked for on other threads while the process ends.
+    *AT_WORK.lock().unwrap() = Some(runtime);
 }
