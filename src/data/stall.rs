@@ -99,19 +99,19 @@ impl Stall {
     /// Ready when the transfer does not move any more.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         loop {
-            if let Some(looking) = &mut self.looking {
-                if let Poll::Ready(look) = looking.as_mut().poll(cx) {
-                    self.looking = None;
-                    self.next_look = later(Instant::now(), self.interval());
-                    match (&self.seen, look) {
-                        (Some(seen), Some(look)) if *seen != look => {
-                            self.progress();
-                            self.seen = Some(look);
-                        }
-                        (None, Some(look)) => self.seen = Some(look),
-                        // Nobody could be asked, or nothing has changed.
-                        _ => self.still = true,
+            if let Some(looking) = &mut self.looking
+                && let Poll::Ready(look) = looking.as_mut().poll(cx)
+            {
+                self.looking = None;
+                self.next_look = later(Instant::now(), self.interval());
+                match (&self.seen, look) {
+                    (Some(seen), Some(look)) if *seen != look => {
+                        self.progress();
+                        self.seen = Some(look);
                     }
+                    (None, Some(look)) => self.seen = Some(look),
+                    // Nobody could be asked, or nothing has changed.
+                    _ => self.still = true,
                 }
             }
             let now = Instant::now();

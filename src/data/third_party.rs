@@ -188,7 +188,7 @@ impl ThirdParty {
         let end = loop {
             if open.active.is_over() {
                 let failed = open.active.failure().is_some();
-                break if failed { Err(open.active.into_error()) } else { Ok(()) };
+                break if failed { Err(open.active.reason()) } else { Ok(()) };
             }
             match open.active.poll_event(cx) {
                 Poll::Ready(Event::Marker(marker, moved)) => {
@@ -207,7 +207,7 @@ impl ThirdParty {
                 // The other side may say what was behind it.
                 let grace = open.grace.get_or_insert_with(|| Box::pin(tokio::time::sleep(EXPLANATION_LIMIT)));
                 if own_reason || grace.as_mut().poll(cx).is_ready() {
-                    break Err(open.active.into_error());
+                    break Err(open.active.reason());
                 }
                 return Poll::Pending;
             }

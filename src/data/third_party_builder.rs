@@ -74,7 +74,7 @@ impl ThirdPartyBuilder {
     /// that was moved in order before, and whose contents nobody has changed since. A destination that does not exist is
     /// written whole. Default: false.
     ///
-    /// Corresponds to `globus_gass_copy`'s `resume_third_party_transfer`.
+    /// Corresponds to `globus_ftp_client_operationattr_set_resume_third_party_transfer`.
     pub fn resume(mut self, resume: bool) -> Self {
         self.resume = resume;
         self

@@ -306,10 +306,10 @@ impl Pairs {
         let late = watch(&mut head.active, limits).await;
         if head.active.is_lost() || late.is_some() {
             // Nobody knows what the servers still do: these sessions are over.
-            return Err(late.unwrap_or_else(|| head.active.into_error()));
+            return Err(late.unwrap_or_else(|| head.active.reason()));
         }
         if head.active.failure().is_some() {
-            let error = head.active.into_error();
+            let error = head.active.reason();
             if head.active.both_refused() {
                 let index = head.item.index;
                 self.moving.pop_front();
@@ -383,7 +383,7 @@ impl Pairs {
                     poll_fn(|cx| moving.active.poll_event(cx)).await;
                 }
                 if moving.active.is_lost() {
-                    return Err(moving.active.into_error());
+                    return Err(moving.active.reason());
                 }
             }
             for (side, mut pending) in [(Side::Source, at_source), (Side::Destination, at_destination)] {

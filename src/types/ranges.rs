@@ -180,6 +180,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::single_range_in_vec_init, reason = "sets of one range")]
     fn what_touches_is_joined_and_nothing_else() {
         for (ranges, text) in [
             (&[][..], "0-0"),

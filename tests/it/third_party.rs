@@ -380,6 +380,48 @@ async fn partial_third_party() {
 }
 
 #[tokio::test]
+async fn striped_third_party() {
+    let (one, two) = (Server::anonymous().striped(2).start(), Server::anonymous().striped(2).start());
+    let size = 20_000_000;
+    std::fs::write(one.dir().join("f"), random_bytes(3, size)).unwrap();
+    let client = anonymous();
+    for streams in [1, 4] {
+        let before: Vec<_> = two.nodes().iter().map(Server::io_bytes).collect();
+        let to = format!("g{streams}");
+        let transfer = client.third_party(one.url("f"), two.url(&to)).striped(true).parallelism(streams);
+        assert_eq!(transfer.await.unwrap().join().await.unwrap().size, Some(size as u64));
+        same(&one.dir().join("f"), &two.dir().join(&to));
+        let moved = two.nodes().iter().zip(before).map(|(node, before)| node.io_bytes() - before);
+        let moved: Vec<_> = moved.collect();
+        assert!(moved.len() == 2 && moved.iter().all(|&bytes| bytes > size as u64 / 4), "{moved:?}");
+    }
+}
+
+#[tokio::test]
+async fn extended_third_party() {
+    let answer = |line: &str| match line.split(' ').next()? {
+        "PORT" => Some("200 there\r\n".to_owned()),
+        "ERET" | "ESTO" => Some("150 it goes\r\n226 it went\r\n".to_owned()),
+        _ => None,
+    };
+    let (one, two) = (Fake::start("220 here\r\n", answer).await, Fake::start("220 here\r\n", answer).await);
+    let client = anonymous();
+    let transfer = || client.third_party(one.url("f"), two.url("g"));
+    let both = transfer().source_module("cut", "from=1 to=2").destination_module("unpack", "");
+    both.await.unwrap().join().await.unwrap();
+    assert_eq!(one.heard().last().unwrap(), "ERET cut=\"from=1 to=2\" /f");
+    assert_eq!(two.heard().last().unwrap(), "ESTO unpack=\"\" /g");
+    for (name, arguments) in [("", ""), ("a b", ""), ("cut", "\"; x"), ("cut", "a\r\nDELE f")] {
+        let error = transfer().source_module(name, arguments).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        let error = transfer().destination_module(name, arguments).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    }
+    let error = transfer().source_module("cut", "").range(1..2).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+}
+
+#[tokio::test]
 async fn resume_third_party() {
     let (one, two) = (Server::anonymous().start(), Server::anonymous().start());
     let contents = random_bytes(7, 3_000_000);

@@ -182,7 +182,7 @@ impl Active {
     }
 
     /// The error of a transfer that failed: that of the side which has a reason of its own, else of the one that sends.
-    pub(crate) fn into_error(&mut self) -> Error {
+    pub(crate) fn reason(&self) -> Error {
         let source = self.source.failed();
         let own = |leg: &Leg| leg.last.as_ref().is_some_and(|last| !is_consequence(last));
         let side = match (source, self.destination.failed()) {
