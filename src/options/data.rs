@@ -184,6 +184,12 @@ impl DataOptions {
         }
         if let DataChannelAuth::Subject(subject) = &self.dcau {
             check_subject(subject)?;
+            // The library would take such a name for that of a host.
+            if subject.contains('@') && !subject.contains("CN=") {
+                return Err(Error::invalid(
+                    "the subject for data channels has no common name; expected one like /O=Grid/CN=somebody",
+                ));
+            }
         }
         self.check_stripes()?;
         for stack in [&self.net_stack, &self.disk_stack].into_iter().flatten() {

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::options::{DataOptions, ProtectionLevel, StripeLayout};
 use crate::protocol::address;
 use crate::protocol::command::Command;
-pub(crate) use crate::session::settings::Setting;
+
 use crate::session::settings::{Authentication, Told};
 use crate::session::{PendingReply, Session};
 
@@ -328,6 +328,7 @@ impl Session {
 
     /// Keeps a set for the next transfer; a stream set is of no more use.
     pub(crate) fn give_back(&mut self, ready: Ready) {
+        self.speak_freely();
         if ready.extended_block {
             self.channels.cached =
                 Some(Cached { port: ready.port, direction: ready.direction, options: ready.options });

@@ -302,3 +302,39 @@ impl Told {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Protection that was refused is never taken for granted, and what was told before stays true.
+    #[test]
+    fn what_is_refused_is_an_error_unless_it_is_a_hint() {
+        let mut told = Told::default();
+        for level in [ProtectionLevel::Safe, ProtectionLevel::Private] {
+            assert!(told.take(Setting::Protection(level), false).is_err());
+            assert_eq!(told.protection, ProtectionLevel::Clear);
+        }
+        told.take(Setting::Protection(ProtectionLevel::Private), true).unwrap();
+        assert_eq!(told.protection, ProtectionLevel::Private);
+        // The server that does not go back would send what the next user does not expect.
+        assert!(told.take(Setting::Protection(ProtectionLevel::Clear), false).is_err());
+        for authentication in
+            [Authentication::None, Authentication::Own, Authentication::Subject("/CN=x".to_owned())]
+        {
+            assert!(told.take(Setting::Authentication(authentication), false).is_err());
+            assert_eq!(told.authentication, None);
+        }
+        let stack = || Some(DriverStack::new(["tcp"]));
+        assert!(told.take(Setting::NetStack(stack()), false).is_err());
+        assert!(told.take(Setting::DiskStack(stack()), false).is_err());
+        assert!(told.take(Setting::DelayedPassive(true), false).is_err());
+        let retrieve = |parallelism, layout| Setting::Retrieve { parallelism, layout };
+        assert!(told.take(retrieve(2, StripeLayout::Default), false).is_err());
+        assert!(told.take(retrieve(1, StripeLayout::Partitioned), false).is_err());
+        assert_eq!(told.parallelism, None);
+        told.take(retrieve(1, StripeLayout::Default), false).unwrap();
+        told.take(Setting::TcpBuffer(Some(1)), false).unwrap();
+        told.take(Setting::DelayedPassive(false), false).unwrap();
+    }
+}
