@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Client;
 use crate::credential::Credential;
 use crate::error::{Error, Escaped, Result};
-use crate::options::{self, Delegation, Timeouts};
+use crate::options::{self, Delegation, SshOptions, Timeouts};
 use crate::protocol::command::is_control;
 
 /// Sessions for transfers to one endpoint, at most. More than a few never pay: see [`ClientBuilder::sessions_per_endpoint`].
@@ -32,6 +32,8 @@ pub(super) struct Config {
     pub(super) idle: Duration,
     pub(super) delegation: Delegation,
     pub(super) rfc1738_paths: bool,
+    /// `None`: `sshftp` is off.
+    pub(super) ssh: Option<Arc<SshOptions>>,
     /// What follows the scheme in `SITE CLIENTINFO`.
     pub(super) application: Arc<str>,
     /// Whether servers are reached over IPv6.
@@ -75,6 +77,7 @@ impl Default for ClientBuilder {
                 idle: IDLE,
                 delegation: Delegation::default(),
                 rfc1738_paths: false,
+                ssh: None,
                 application: "".into(),
                 ipv6: true,
                 assertion: None,
@@ -144,6 +147,19 @@ impl ClientBuilder {
         self
     }
 
+    /// Allows `sshftp://` URLs, and says how ssh is run for them. Default: they are refused, because they start a program.
+    ///
+    /// The control channel goes through ssh, which also says who the user is; no credential of this crate is used. Data
+    /// connections are made directly, to and from the first address of the URL's host, and are neither authenticated nor
+    /// encrypted: protection that is asked for is refused. Host names have to be known to the resolver as well as to ssh,
+    /// so aliases from ssh's configuration do not serve, and stand for one machine.
+    ///
+    /// Corresponds to the `sshftp` scheme of C and its script `gridftp-ssh`.
+    pub fn ssh(mut self, options: SshOptions) -> Self {
+        self.config.ssh = Some(Arc::new(options));
+        self
+    }
+
     /// Whether paths of URLs are relative to the folder of the login, as RFC 1738 §3.2.2 has it. Default: no, `/data/x` is
     /// absolute and `/~/x` below the home folder.
     ///
@@ -194,6 +210,9 @@ impl ClientBuilder {
         check_name("version", version)?;
         config.assertion.as_deref().map_or(Ok(()), check_assertion)?;
         config.application = format!("appname=\"{name}\";appver=\"{version}\";").into();
+        if let Some(ssh) = &config.ssh {
+            ssh.check()?;
+        }
         Ok(Client::from_config(config))
     }
 }

@@ -11,7 +11,8 @@ use super::{Key, SessionOptions};
 use crate::credential::Credential;
 use crate::engine::{CredentialHandle, Engine, TargetName};
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
-use crate::session::login::{Identity, Login};
+use crate::options::{SshOptions, check_ssh_user};
+use crate::session::login::{Identity, Login, MAPPED};
 use crate::url::{Endpoint, Scheme, Url};
 
 /// Imported credentials that are kept; a service for many users drops and imports again beyond that.
@@ -27,6 +28,8 @@ pub(super) struct Who {
     pub(super) subject: Option<Arc<str>>,
     /// The credential that the server uses on data channels.
     pub(super) data_security: Option<Credential>,
+    /// How ssh is run, for `sshftp`.
+    pub(super) ssh: Option<Arc<SshOptions>>,
     /// What the server is told about the user after the login.
     pub(super) assertion: Option<Arc<str>>,
 }
@@ -59,6 +62,7 @@ impl Who {
                     account: None,
                     subject: None,
                     data_security: None,
+                    ssh: None,
                     assertion,
                 })
             }
@@ -76,14 +80,32 @@ impl Who {
                     account: url.user().map(Into::into),
                     subject: options.subject.clone().or_else(|| config.subject.clone()),
                     data_security: options.data_security.clone(),
+                    ssh: None,
                     assertion,
                 })
             }
             Scheme::Sshftp => {
-                let message = "sshftp:// is not supported, expected ftp:// or gsiftp://";
-                Err(Error::new(ErrorKind::Unsupported, Phase::Input, message)
-                    .with_side(Side::Local)
-                    .with_url(url))
+                let Some(ssh) = &config.ssh else {
+                    let message = "sshftp:// runs a program, ssh, and is off; ClientBuilder::ssh allows it";
+                    return Err(Error::new(ErrorKind::Unsupported, Phase::Input, message)
+                        .with_side(Side::Local)
+                        .with_url(url));
+                };
+                if url.password().is_some() {
+                    let message = "an sshftp URL takes no password, expected a user name at most";
+                    return Err(Error::invalid(message).with_url(url));
+                }
+                url.user().map(check_ssh_user).transpose().map_err(|error| error.with_url(url))?;
+                Ok(Self {
+                    endpoint,
+                    // ssh has asked who it is; the server over there is that user's own.
+                    credential: Credential::anonymous(),
+                    account: url.user().map(Into::into),
+                    subject: None,
+                    data_security: None,
+                    ssh: Some(Arc::clone(ssh)),
+                    assertion,
+                })
             }
         }
     }
@@ -151,6 +173,10 @@ impl Credentials {
     pub(super) async fn login(&self, application: &str, key: &Key, sequential: bool) -> Result<Login> {
         let who = &key.who;
         let identity = match who.credential.login() {
+            // The server takes whatever it is told, as long as it is told something.
+            _ if who.ssh.is_some() => {
+                Identity::Password { user: MAPPED.into(), password: "dummy".into(), certain: true }
+            }
             Some((user, password, certain)) => Identity::Password { user, password, certain },
             None => Identity::Gsi {
                 credential: self.handle(&who.credential).await?,
@@ -171,6 +197,7 @@ impl Credentials {
             identity,
             data_credential,
             assertion: who.assertion.clone(),
+            ssh: who.ssh.clone().map(|ssh| (ssh, who.account.clone())),
             ipv6: key.ipv6,
             connect_limit: key.connect_limit,
             reply_limit: key.reply_limit,

@@ -5,6 +5,7 @@
 mod data;
 mod delegation;
 mod drivers;
+mod ssh;
 mod subject;
 mod timeouts;
 
@@ -12,5 +13,7 @@ pub(crate) use data::DataOptions;
 pub use data::{DataChannelAuth, ProtectionLevel, StripeLayout, TcpBuffer, TransferMode};
 pub use delegation::Delegation;
 pub(crate) use drivers::{DriverStack, StorageModule};
+pub use ssh::SshOptions;
+pub(crate) use ssh::check_ssh_user;
 pub(crate) use subject::check_subject;
 pub use timeouts::Timeouts;

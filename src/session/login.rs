@@ -18,6 +18,7 @@ use handshake::Handshake;
 
 use crate::engine::{CredentialHandle, Engine, TargetName};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
+use crate::options::SshOptions;
 use crate::protocol::command::Command;
 use crate::protocol::features::parse_features;
 use crate::session::base64;
@@ -25,11 +26,12 @@ use crate::session::channel::Channels;
 use crate::session::connect::{connect, resolve};
 use crate::session::control::{Control, PendingReply};
 use crate::session::counters::Counters;
+use crate::session::ssh;
 use crate::types::FeatureSet;
 use crate::url::Endpoint;
 
 /// The user name that asks a GSI server to map the certificate's subject to a local user.
-const MAPPED: &str = ":globus-mapping:";
+pub(crate) const MAPPED: &str = ":globus-mapping:";
 
 /// The protection buffer asked for; globus-gridftp-server takes this much.
 const PROTECTION_BUFFER: &str = "1048576";
@@ -49,6 +51,8 @@ pub(crate) struct Login {
     pub(crate) data_credential: Option<(Bytes, CredentialHandle)>,
     /// What an authorization service said, for the server to hear.
     pub(crate) assertion: Option<Arc<str>>,
+    /// How the server is reached by ssh, and as whom; `None` for a connection of our own.
+    pub(crate) ssh: Option<(Arc<SshOptions>, Option<Arc<str>>)>,
     /// Whether IPv6 addresses of the host are tried.
     pub(crate) ipv6: bool,
     /// The limit for looking up, connecting and logging in, together.
@@ -154,10 +158,19 @@ impl Login {
         loop {
             *phase = Phase::Connect;
             // The first token is computed while the connection is made.
-            let (stream, handshake) =
-                tokio::try_join!(connect(self.endpoint.host(), &addresses), self.begin_handshake())?;
+            let (control, greeting, handshake) = if let Some((options, user)) = &self.ssh {
+                let host = self.endpoint.host();
+                let connection = ssh::connect(options, host, user.as_deref(), &addresses).await?;
+                let (control, greeting) =
+                    Control::start_over(connection, self.reply_limit, Arc::clone(counters));
+                (control, greeting, None)
+            } else {
+                let (stream, handshake) =
+                    tokio::try_join!(connect(self.endpoint.host(), &addresses), self.begin_handshake())?;
+                let (control, greeting) = Control::start(stream, self.reply_limit, Arc::clone(counters))?;
+                (control, greeting, handshake)
+            };
             counters.connects.one_more();
-            let (control, greeting) = Control::start(stream, self.reply_limit, Arc::clone(counters))?;
             *phase = Phase::Login;
             let attempt = Attempt { login: self, control, sequential };
             match attempt.run(greeting, handshake).await {
@@ -354,7 +367,10 @@ impl Attempt<'_> {
         if reply.code() == 220 {
             return Ok(reply);
         }
-        Err(if reply.code() / 100 >= 4 {
+        Err(if self.login.ssh.is_some() && reply.code() == 500 {
+            // The words of the script that looks for a server over there.
+            self.login.refused(reply, ErrorKind::Unsupported, "there is no server for sshftp")
+        } else if reply.code() / 100 >= 4 {
             self.login.refused(reply, ErrorKind::ServerBusy, "the server does not accept sessions")
         } else {
             self.login.violation(&format!("expected the greeting 220, the server sent {reply}"))

@@ -1,6 +1,6 @@
 //! One logged-in control connection, as async Rust on tokio.
 //!
-//! [`connect`] finds and dials the host, [`control`] owns the socket and matches replies to commands, [`protect`] wraps
+//! [`connect`] finds and dials the host, `ssh` reaches it through a process, [`control`] owns the socket and matches replies to commands, [`protect`] wraps
 //! both once GSI is established, [`login`] turns a connection into a [`Session`].
 //!
 //! Never here: pools and retries (`client`), what a user calls (`ops`, `data`), C (`engine`), and any parsing of text
@@ -19,6 +19,7 @@ mod protect;
 pub(crate) mod put;
 pub(crate) mod reorder;
 pub(crate) mod settings;
+mod ssh;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod third_party;

@@ -4,7 +4,6 @@
 mod abort;
 mod append;
 mod ascii;
-mod attributes;
 mod bytes_identity;
 mod checksum;
 mod concurrency;
@@ -32,6 +31,7 @@ mod reading;
 mod remove_all;
 mod restart;
 mod sizes;
+mod sshftp;
 mod striped;
 mod support;
 mod walk;

@@ -1,4 +1,4 @@
-//! The task that owns the socket of a control connection.
+//! The task that owns the socket of a control connection, or the pipes to the process that stands for one.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -7,8 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 use tracing::Span;
 
@@ -18,6 +17,7 @@ use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 use crate::protocol::command::Command;
 use crate::protocol::reply::{Limits, ReplyParser};
 use crate::session::protect::Protection;
+use crate::session::ssh::Process;
 
 /// Bytes that may wait for the socket before more commands are taken from the queue.
 const MAX_OUT: usize = 64 * 1024;
@@ -45,6 +45,8 @@ pub(super) struct Actor {
     /// When a farewell that was asked for is over, answered or not.
     farewell: Option<Instant>,
     quit_sent: bool,
+    /// The server has said something.
+    answered: bool,
     over: bool,
 }
 
@@ -94,17 +96,30 @@ impl Actor {
             since: Instant::now(),
             farewell: None,
             quit_sent: false,
+            answered: false,
             over: false,
         }
     }
 
-    pub(super) async fn run(mut self, stream: TcpStream) {
-        let Err(ended) = self.serve(stream).await;
+    /// Serves the connection to its end, and that of the process behind it.
+    pub(super) async fn run(
+        mut self,
+        reader: impl AsyncRead + Send + Unpin,
+        writer: impl AsyncWrite + Send + Unpin,
+        process: Option<Process>,
+    ) {
+        let Err(mut ended) = self.serve(reader, writer).await;
+        let Some(mut process) = process else { return self.close(ended) };
+        ended.reason = process.explain(ended.reason, self.answered, self.is_left()).await;
         self.close(ended);
+        process.end().await;
     }
 
-    async fn serve(&mut self, mut stream: TcpStream) -> Result<std::convert::Infallible, Ended> {
-        let (mut reader, mut writer) = stream.split();
+    async fn serve(
+        &mut self,
+        mut reader: impl AsyncRead + Send + Unpin,
+        mut writer: impl AsyncWrite + Send + Unpin,
+    ) -> Result<std::convert::Infallible, Ended> {
         let shared = Arc::clone(&self.shared);
         let mut timer = pin!(sleep_until(self.since));
         // When the timer will fire; it may be earlier than needed, never later.
@@ -153,12 +168,17 @@ impl Actor {
     }
 
     /// Takes what arrived before a write failed. Does not wait for more.
-    async fn read_the_rest(&mut self, reader: &mut tokio::net::tcp::ReadHalf<'_>) -> Result<(), Ended> {
-        while let Ok(1..) = reader.try_read_buf(&mut self.input) {
-            self.take_replies().await?;
-            self.input.reserve(READ);
+    async fn read_the_rest(&mut self, reader: &mut (impl AsyncRead + Send + Unpin)) -> Result<(), Ended> {
+        loop {
+            tokio::select! {
+                biased;
+                Ok(1..) = reader.read_buf(&mut self.input) => {
+                    self.take_replies().await?;
+                    self.input.reserve(READ);
+                }
+                () = std::future::ready(()) => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     /// Moves commands from the queue to the wire, as many as the window allows, all in one go.
@@ -296,6 +316,7 @@ impl Actor {
     /// Gives one reply to the command it belongs to.
     fn deliver(&mut self, reply: Reply) -> Result<(), Ended> {
         self.shared.counters.replies.one_more();
+        self.answered = true;
         let nobody = Span::none();
         let span = self.unanswered.front().map_or(&nobody, |head| head.slot.span());
         tracing::debug!(target: TRACE, parent: span, peer = %self.shared.peer, "< {reply}");
@@ -350,6 +371,12 @@ impl Actor {
         let message = format!("no reply to {verb} within {limit:?} from {}", self.shared.peer);
         let error = Error::new(ErrorKind::Timeout(TimeoutKind::Reply), Phase::Command, message);
         Err(Ended::all(error.with_side(Side::Server)))
+    }
+
+    /// Whether the connection ends because nobody here wants it any more.
+    fn is_left(&self) -> bool {
+        let state = self.shared.lock();
+        state.abandoned || state.quitting
     }
 
     fn broken(&self, what: &'static str) -> Error {

@@ -26,6 +26,7 @@ use crate::engine::GssContext;
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::protocol::command::Command;
 use crate::session::counters::Counters;
+use crate::session::ssh;
 
 pub(crate) use slot::PendingReply;
 use slot::Slot;
@@ -121,6 +122,30 @@ impl Control {
                 .with_side(Side::Server)
                 .with_source(source)
         })?;
+        let (shared, handle, pending, greeting) = Self::prepare(peer, local, reply_limit, counters);
+        let (reader, writer) = stream.into_split();
+        tokio::spawn(actor::Actor::new(shared, greeting).run(reader, writer, None));
+        Ok((handle, pending))
+    }
+
+    /// The same over the standard input and output of an ssh process, which ends with the connection.
+    pub(crate) fn start_over(
+        connection: ssh::Connection,
+        reply_limit: Duration,
+        counters: Arc<Counters>,
+    ) -> (Self, PendingReply) {
+        let ssh::Connection { reader, writer, process, peer, local } = connection;
+        let (shared, handle, pending, greeting) = Self::prepare(peer, local, reply_limit, counters);
+        tokio::spawn(actor::Actor::new(shared, greeting).run(reader, writer, Some(process)));
+        (handle, pending)
+    }
+
+    fn prepare(
+        peer: SocketAddr,
+        local: SocketAddr,
+        reply_limit: Duration,
+        counters: Arc<Counters>,
+    ) -> (Arc<Shared>, Self, PendingReply, Arc<Slot>) {
         let shared = Arc::new(Shared {
             state: Mutex::new(State::default()),
             wake: Notify::new(),
@@ -135,8 +160,8 @@ impl Control {
         });
         let greeting = Arc::new(Slot::new(reply_limit));
         let pending = PendingReply::new(Arc::clone(&greeting), Arc::clone(&shared));
-        tokio::spawn(actor::Actor::new(Arc::clone(&shared), greeting).run(stream));
-        Ok((Self { handle: Arc::new(Handle { shared }) }, pending))
+        let handle = Self { handle: Arc::new(Handle { shared: Arc::clone(&shared) }) };
+        (shared, handle, pending, greeting)
     }
 
     fn shared(&self) -> &Arc<Shared> {

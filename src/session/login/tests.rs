@@ -16,6 +16,7 @@ fn login(server: &Server, user: &str, password: &str) -> Login {
         },
         data_credential: None,
         assertion: None,
+        ssh: None,
         ipv6: true,
         connect_limit: Duration::from_secs(20),
         reply_limit: Duration::from_secs(20),

@@ -29,6 +29,7 @@ mod plain;
 mod port;
 mod rsa;
 mod server;
+mod ssh;
 mod striped;
 mod tree;
 mod watch;
@@ -39,6 +40,7 @@ pub use pki::Pki;
 pub use plain::{PlainBuilder, PlainServer};
 pub use port::RefusedPort;
 pub use server::{Builder, Login, Server};
+pub use ssh::SshServer;
 pub use tree::{File, Tree, random_bytes, sha256, sha256_file, write_random};
 
 /// Percent-encodes a path for a URL: everything but unreserved characters and `/`.

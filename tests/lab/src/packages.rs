@@ -82,10 +82,16 @@ components! {
     UNSHARE = "unshare", Program, "util-linux", "util-linux";
     /// A plain FTP server made by others.
     PYFTPDLIB = "pyftpdlib", PythonModule, "python3-pyftpdlib", "python3-pyftpdlib";
+    /// An ssh server that needs no account of the machine's.
+    ASYNCSSH = "asyncssh", PythonModule, "python3-asyncssh", "python3-asyncssh";
+    /// The ssh client, which sshftp runs.
+    SSH = "ssh", Program, "openssh-client", "openssh-clients";
+    /// Makes the keys for both.
+    SSH_KEYGEN = "ssh-keygen", Program, "openssh-client", "openssh";
 }
 
 /// What only the tests need: programs that are built and servers that are demonstrated do without.
-pub static ONLY_FOR_TESTS: &[&Component] = &[&PYFTPDLIB];
+pub static ONLY_FOR_TESTS: &[&Component] = &[&PYFTPDLIB, &ASYNCSSH, &SSH, &SSH_KEYGEN];
 
 impl Component {
     /// Whether nothing but the tests needs it.
