@@ -198,8 +198,11 @@ impl Driver {
             }
             let report = tokio::select! {
                 report = heard.recv() => report,
-                // A lister ends before its time only when it panics, or hands its work over.
-                Some(Err(_)) = self.listers.join_next() => None,
+                Some(ended) = self.listers.join_next() => match ended {
+                    Ok(()) => continue,
+                    // It has panicked: what it was about to list is lost.
+                    Err(_) => None,
+                },
             };
             let Some(report) = report else { break };
             if !self.hear(report).await {
