@@ -142,6 +142,7 @@ impl Session {
         // A stream's reads may wait for the connection. An extended block set must not read before the file is accepted: a
         // refusal would leave them to the next file.
         let mut run = (!extended_block && !ready.delayed).then(|| ready.port.read(options.window_blocks));
+        self.speak_in_turn();
         let mut pending = self.control.send_all(commands);
         let Some(mut transfer) = pending.pop() else {
             return Err(Error::new(ErrorKind::Internal, Phase::Command, "no reply was expected for RETR"));

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::protocol::ascii::{GLOBUS_BLOCK_BYTES, ToWire};
 use crate::protocol::command::Command;
 use crate::session::channel::Ready;
-use crate::session::control::Control;
+use crate::session::control::{Control, WINDOW};
 use crate::session::get::size_of;
 use crate::session::watch::{EXPLANATION_LIMIT, Limits, explain, explained};
 use crate::session::{PendingReply, Session};
@@ -60,6 +60,22 @@ fn answers_in_order(features: &FeatureSet) -> bool {
 }
 
 impl Session {
+    /// From a transfer's command on, a plain server gets the next command only when the one before is answered, also when
+    /// the transfer is given up and others use the session: a PASV while data still goes out makes pyftpdlib forget the
+    /// final reply, and every later one would belong to the wrong command.
+    pub(crate) fn speak_in_turn(&self) {
+        if !answers_in_order(&self.features) {
+            self.control.set_window(1);
+        }
+    }
+
+    /// The transfer has ended, and with it what [`Self::speak_in_turn`] is for.
+    pub(crate) fn speak_freely(&self) {
+        if !self.sequential {
+            self.control.set_window(WINDOW);
+        }
+    }
+
     /// Asks to store a file; returns when the server has accepted.
     pub(crate) async fn start_put(&mut self, request: PutRequest) -> Result<ActivePut> {
         let text = request.options.ascii;
@@ -100,6 +116,7 @@ impl Session {
         }
         let PutRequest { path, check_size, options, limits, .. } = request;
         // The server says 150 only once it is connected.
+        self.speak_in_turn();
         let mut pending = self.control.send(plan.store);
         if ready.delayed {
             self.aim_by(&mut ready, &mut pending, "the server does not take the file").await?;

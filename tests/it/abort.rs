@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gridftp::options::TransferMode;
 use gridftp::{ErrorKind, RestartMarker, TimeoutKind};
-use gridftp_lab::{Server, random_bytes, sha256};
+use gridftp_lab::{PlainServer, Server, random_bytes, sha256};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -205,5 +205,44 @@ async fn markers_of_a_part_are_places_in_the_file() {
         }
         assert_eq!(bytes, 1_500_000);
         assert_eq!(sha256(&file[1_000_000..2_500_000]), sha256(&contents[1_000_000..2_500_000]));
+    }
+}
+
+/// pyftpdlib reads commands while data still goes out, and forgets the transfer over the next PASV.
+#[tokio::test]
+async fn cancel_on_a_plain_server_keeps_replies_and_commands_together() {
+    let server = PlainServer::anonymous().start();
+    let contents = random_bytes(8, 2_000_000);
+    std::fs::write(server.dir().join("f"), &contents).unwrap();
+    let client = builder().sessions_per_endpoint(1).build().unwrap();
+    for round in 0..60_u64 {
+        match round % 4 {
+            // Cut off here, as the server has no other way to send a part.
+            0 => {
+                let part = client.get(server.url("f")).range(..10).await.unwrap().bytes().await.unwrap();
+                assert_eq!(part, contents[..10]);
+            }
+            1 => drop(client.get(server.url("f")).await.unwrap()),
+            2 => {
+                let mut get = client.get(server.url("f")).await.unwrap();
+                get.next_block().await.unwrap().unwrap();
+                let marker = get.abort().await.unwrap();
+                let there = usize::try_from(marker.contiguous()).unwrap();
+                let rest = client.get(server.url("f")).restart(marker).await.unwrap().bytes().await.unwrap();
+                assert_eq!(sha256(&rest), sha256(&contents[there..]));
+            }
+            _ => {
+                let mut put = client.put(server.url("g")).await.unwrap();
+                put.write(Bytes::copy_from_slice(&contents[..1_500_000])).await.unwrap();
+                let marker = put.abort().await.unwrap();
+                let there = usize::try_from(marker.contiguous()).unwrap();
+                let mut put = client.put(server.url("g")).restart(marker).await.unwrap();
+                put.write(Bytes::copy_from_slice(&contents[there..])).await.unwrap();
+                put.finish().await.unwrap();
+                assert_eq!(sha256(&std::fs::read(server.dir().join("g")).unwrap()), sha256(&contents));
+            }
+        }
+        let whole = client.get(server.url("f")).await.unwrap().bytes().await.unwrap();
+        assert_eq!(sha256(&whole), sha256(&contents), "round {round}");
     }
 }

@@ -6,7 +6,7 @@ use gridftp::{ByteRange, Client, ErrorKind, Phase, RestartMarker};
 use gridftp_lab::{Server, random_bytes, sha256};
 
 use crate::fake::{Data, Fake};
-use crate::support::{anonymous, builder, trusting, with_proxy};
+use crate::support::{anonymous, builder, eventually, trusting, with_proxy};
 
 /// Of these letters, in no order.
 fn letters(seed: u64, letters: &[u8], size: usize) -> Vec<u8> {
@@ -78,18 +78,19 @@ fn ascii_over_gsi() {
 async fn ascii_on_the_wire() {
     let data = Data { bytes: b"one\r\n\r\r\ntwo\r", ends: true };
     let server = Fake::with_data("220 here\r\n", |_| None, data).await;
-    let mut get = anonymous().get(server.url("t")).ascii(true).await.unwrap();
+    let client = anonymous();
+    let mut get = client.get(server.url("t")).ascii(true).await.unwrap();
     let mut text = Vec::new();
     while let Some(block) = get.next_block().await.unwrap() {
         assert_eq!(block.offset, text.len() as u64, "places count the text");
         text.extend_from_slice(&block.data);
     }
     assert_eq!(text, b"one\n\r\ntwo\r");
+    eventually("the server is told TYPE I", || server.heard().last().unwrap() == "TYPE I").await;
     let heard = server.heard();
     let after_login = heard.iter().skip_while(|line| !line.starts_with("TYPE A"));
     let order: Vec<_> = after_login.map(|line| line.split(' ').next().unwrap()).collect();
     assert_eq!(order, ["TYPE", "SIZE", "PASV", "RETR", "TYPE"], "{heard:?}");
-    assert_eq!(heard.last().unwrap(), "TYPE I");
 }
 
 #[tokio::test]
