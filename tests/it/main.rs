@@ -4,6 +4,7 @@
 mod abort;
 mod append;
 mod ascii;
+mod attributes;
 mod bytes_identity;
 mod checksum;
 mod concurrency;
