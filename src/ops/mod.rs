@@ -10,9 +10,9 @@ mod folders;
 mod listing;
 mod metadata;
 mod namespace;
+mod probe;
 mod remove_all;
 mod walk;
-mod probe;
 
 use crate::error::{Error, ErrorKind, Phase, Reply, Result};
 

@@ -1,7 +1,8 @@
 //! One logged-in control connection, as async Rust on tokio.
 //!
-//! [`connect`] finds and dials the host, `ssh` reaches it through a process, [`control`] owns the socket and matches replies to commands, [`protect`] wraps
-//! both once GSI is established, [`login`] turns a connection into a [`Session`].
+//! [`connect`] finds and dials the host, `ssh` reaches it through a process, [`control`] owns the socket and matches
+//! replies to commands, [`protect`] wraps both once GSI is established, [`login`] turns a connection into a
+//! [`Session`].
 //!
 //! Never here: pools and retries (`client`), what a user calls (`ops`, `data`), C (`engine`), and any parsing of text
 //! from the network that `protocol` could do.

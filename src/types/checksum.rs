@@ -140,8 +140,9 @@ impl Checksum {
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when the algorithm gives another number of bytes.
     pub fn new(algorithm: ChecksumAlgorithm, bytes: impl AsRef<[u8]>) -> Result<Self> {
         let bytes = bytes.as_ref();
-        let fits =
-            algorithm.length().map_or((1..=MAX_VALUE).contains(&bytes.len()), |length| bytes.len() == length);
+        let fits = algorithm
+            .length()
+            .map_or_else(|| (1..=MAX_VALUE).contains(&bytes.len()), |length| bytes.len() == length);
         if !fits {
             return Err(Error::invalid(format!(
                 "a checksum of {} bytes, expected {} for {algorithm}",
