@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 
 use crate::error::{Error, Escaped, Result};
-use crate::protocol::command::is_control;
 
 /// Longest argument, in bytes.
 const MAX_ARGUMENT: usize = 8 * 1024;
@@ -96,7 +95,7 @@ impl SshOptions {
             let bytes = value.as_encoded_bytes();
             if bytes.is_empty()
                 || bytes.len() > MAX_ARGUMENT
-                || bytes.iter().copied().any(is_control)
+                || bytes.iter().any(u8::is_ascii_control)
                 || bytes == b"--"
             {
                 return Err(refused(
@@ -107,7 +106,7 @@ impl SshOptions {
             }
         }
         let remote = self.remote.as_bytes();
-        let bad = remote.is_empty() || remote.len() > MAX_ARGUMENT || remote.iter().copied().any(is_control);
+        let bad = remote.is_empty() || remote.len() > MAX_ARGUMENT || remote.iter().any(u8::is_ascii_control);
         if bad || remote.starts_with(b"-") {
             return Err(refused(
                 "remote command",
