@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 #[tokio::main]
+#[allow(clippy::print_stdout)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let list = std::env::args().nth(1).ok_or("expected a file with lines of two URLs")?;
     let text = tokio::fs::read_to_string(list).await?;

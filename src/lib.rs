@@ -191,9 +191,12 @@ pub use data::{
     Reader, ThirdParty, ThirdPartyBuilder, ThirdPartyMany, ThirdPartyManyBuilder, ThirdPartySummary, Writer,
 };
 pub use error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
-pub use ops::{ListFormat, ListStream, NotEntered, NotRemoved, RawListing, RemoveReport, WalkEntry, WalkStream};
+pub use ops::{
+    ListFormat, ListStream, NotEntered, NotRemoved, RawListing, RemoveReport, WalkEntry, WalkStream,
+};
 pub use types::{
-    AlgorithmName, ByteRange, Checksum, ChecksumAlgorithm, Entry, EntryKind, FeatureSet, Marker, PerfMarker, RangeSet, RestartMarker,
+    AlgorithmName, ByteRange, Checksum, ChecksumAlgorithm, Entry, EntryKind, FeatureSet, Marker, PerfMarker,
+    RangeSet, RestartMarker,
 };
 pub use url::{Endpoint, IntoUrl, Scheme, Url};
 

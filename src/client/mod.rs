@@ -147,7 +147,8 @@ impl Client {
             operations: metrics::Operations::default(),
             credentials: Credentials::default(),
         };
-        let inner = Inner { common: Arc::new(common), pools: Mutex::default(), turns: pair::Turns::default() };
+        let inner =
+            Inner { common: Arc::new(common), pools: Mutex::default(), turns: pair::Turns::default() };
         Self { inner: Arc::new(inner), config: Arc::new(config) }
     }
 

@@ -329,7 +329,6 @@ impl Session {
     /// Keeps a set for the next transfer; a stream set is of no more use.
     pub(crate) fn give_back(&mut self, ready: Ready) {
         self.speak_freely();
-        self.speak_freely();
         if ready.extended_block {
             self.channels.cached =
                 Some(Cached { port: ready.port, direction: ready.direction, options: ready.options });

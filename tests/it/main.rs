@@ -35,6 +35,6 @@ mod sizes;
 mod sshftp;
 mod striped;
 mod support;
-mod walk;
 mod third_party;
 mod third_party_many;
+mod walk;
