@@ -135,16 +135,37 @@ pub(super) unsafe extern "C" fn connected(
     });
 }
 
+/// Undoes what C does to the state of a set that is being torn down while a write of its is on the way (C9).
+///
+/// A write that fails puts the state "end of file" over "closing", and the next connection that comes up meets a state that
+/// C asserts on. As "closing", which it is, the state has that connection closed like the others.
+///
+/// # Safety
+/// `handle` is the one of a callback, on the engine thread.
+unsafe fn keep_closing(handle: *mut sys::globus_ftp_control_handle_t) {
+    use sys::globus_ftp_data_connection_state_t as State;
+    // SAFETY: C hands the callback a handle that is alive, and waits for its end; no other thread touches it, and no lock is
+    // taken in thread model "none". The fields are public; the pointer is compared, not followed.
+    unsafe {
+        let data = &raw mut (*handle).dc_handle;
+        if (*data).transfer_handle.is_null() && (*data).state == State::GLOBUS_FTP_DATA_STATE_EOF {
+            (*data).state = State::GLOBUS_FTP_DATA_STATE_CLOSING;
+        }
+    }
+}
+
 /// `globus_ftp_control_data_callback_t`
 pub(super) unsafe extern "C" fn moved(
     user_arg: *mut c_void,
-    _handle: *mut sys::globus_ftp_control_handle_t,
+    handle: *mut sys::globus_ftp_control_handle_t,
     error: *mut sys::globus_object_t,
     _buffer: *mut sys::globus_byte_t,
     length: sys::globus_size_t,
     offset: sys::globus_off_t,
     eof: sys::globus_bool_t,
 ) {
+    // SAFETY: this is the callback.
+    unsafe { keep_closing(handle) };
     record(|| {
         // SAFETY: C lends the error object for the length of this callback.
         let failure = unsafe { failure_of(error) };

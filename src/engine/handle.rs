@@ -185,6 +185,23 @@ impl Handle {
         })
     }
 
+    /// Puts right what a connect to several stripes leaves behind when it fails at once and half-way.
+    ///
+    /// C stops at the stripe that failed and keeps the state from before; those ahead of it are being connected to, and the
+    /// first that comes up meets a state that C asserts on. With the state that connecting has, a force_close ends them.
+    pub(super) fn admit_connecting(&self) {
+        use sys::globus_ftp_data_connection_state_t as State;
+        // SAFETY: the handle is alive, and only this thread touches the fields; the pointer is compared, not followed. It is
+        // the state that C itself sets for these connections. The stripe that failed has no connection: its `globus_io`
+        // handle was set to NULL, which closing takes for what it is.
+        unsafe {
+            let data = &raw mut (*self.raw.as_ptr()).dc_handle;
+            if !(*data).transfer_handle.is_null() && !self.is_idle() && !self.is_closing() {
+                (*data).state = State::GLOBUS_FTP_DATA_STATE_CONNECT_WRITE;
+            }
+        }
+    }
+
     /// Registers a read; [`super::data::moved`] is called with `operation`, once, if this succeeds; never if it fails.
     ///
     /// # Safety

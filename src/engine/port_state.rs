@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::ffi::c_int;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -32,8 +33,8 @@ pub(super) enum Operation {
     Write {
         port: Id,
         data: Bytes,
-        /// The last piece of a block that was posted: its place in the window is free again.
-        whole: bool,
+        /// Shared by the pieces of one posted block: with the last of them, its place in the window is free again.
+        block: Rc<()>,
     },
     /// The end of a put: no bytes, but an address (C12).
     End {
@@ -224,6 +225,14 @@ impl Port {
             Err(failure) => {
                 self.broken |= self.phantom;
                 self.link = Link::Spent;
+                if self.phantom
+                    && self.stripes > 1
+                    && let Some(handle) = &self.handle
+                {
+                    // Other stripes are being connected to: they have to be closed, and can be.
+                    handle.admit_connecting();
+                    self.phantom = false;
+                }
                 self.fail(id, failure);
             }
         }
@@ -252,12 +261,15 @@ impl Port {
     /// The run is over; extended block connections wait for the next one.
     pub(super) fn rest(&mut self) {
         self.link = if self.settings.extended_block { Link::Idle } else { Link::Spent };
-        if std::mem::take(&mut self.narrowed)
-            && let Some(handle) = &self.handle
-            && let Err(failure) = handle.set_parallelism(self.settings.parallelism)
-        {
-            // Argument errors only; the next write would be over one connection.
-            self.failure = Some(failure);
+        if std::mem::take(&mut self.narrowed) {
+            // The other connections are made for the next file, with all the care that takes (C9).
+            (self.primed, self.warm) = (false, false);
+            if let Some(handle) = &self.handle
+                && let Err(failure) = handle.set_parallelism(self.settings.parallelism)
+            {
+                // Argument errors only; the next write would be over one connection.
+                self.failure = Some(failure);
+            }
         }
     }
 
@@ -390,7 +402,8 @@ impl Port {
                 }
                 // C9: with more registered, a connection that is refused while another is being made aborts the process.
                 let wanted = if self.narrowed { self.stripes } else { wanted };
-                self.warm = handle.remote_hosts(wanted).is_ok_and(|hosts| hosts.len() >= wanted);
+                // It fails for a connection that was reset, of which nothing else tells while nothing is written to it.
+                self.warm = handle.remote_hosts(wanted)?.len() >= wanted;
                 if !self.warm {
                     return Ok(());
                 }
@@ -435,15 +448,16 @@ impl Port {
                     }
                 },
             };
-            let last = pieces.len().saturating_sub(1);
-            for (number, Piece { stripe, offset, data }) in pieces.into_iter().enumerate() {
+            let block = Rc::new(());
+            for Piece { stripe, offset, data } in pieces {
                 let offset = i64::try_from(offset)
                     .map_err(|_| Failure::new(FailureKind::Other, "an offset is beyond 2^63"))?;
                 let stripe = c_int::try_from(stripe)
                     .map_err(|_| Failure::new(FailureKind::Other, "too many stripes"))?;
                 let (memory, length) = (data.as_ptr(), data.len());
                 // The table keeps the `Bytes`, whose memory neither moves nor changes, until the callback.
-                let operation = operations.insert(Operation::Write { port: id, data, whole: number == last });
+                let operation =
+                    operations.insert(Operation::Write { port: id, data, block: Rc::clone(&block) });
                 // SAFETY: as said; the entry is removed only in `moved`, after C's callback for this operation. For several
                 // stripes: no piece is empty, and each names one of the `self.stripes` stripes, the number of addresses
                 // that the handle was aimed at, since the dealer was made with that number.

@@ -224,3 +224,113 @@ async fn a_refused_data_connection_is_an_error_and_parks_its_handle() {
     settled(|c| c.ports.get() == 0 && c.registered.get() == 0 && c.buffers_out.get() == 0).await;
     assert_eq!(Engine::counters().parked.get(), 1);
 }
+
+async fn listener() -> (tokio::net::TcpListener, SocketAddr) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    (listener, at)
+}
+
+#[tokio::test]
+async fn a_stripe_that_cannot_be_connected_to_at_all_fails_the_put_and_closes_the_others() {
+    // C begins with the stripes in their order, and refuses the second at once: IPv6 is not allowed on this port.
+    let (one, at) = listener().await;
+    let engine = Engine::handle().unwrap();
+    let port = DataPort::open(&engine, settings(true, 1));
+    port.peers(vec![at, "[::1]:99".parse().unwrap()]);
+    port.connect(Direction::Write);
+    let run = port.write(4);
+    tokio::time::timeout(Duration::from_secs(20), run.failed()).await.expect("a failure");
+    let (mut first, _) = one.accept().await.unwrap();
+    let mut byte = [0];
+    let end = tokio::io::AsyncReadExt::read(&mut first, &mut byte);
+    let end = tokio::time::timeout(Duration::from_secs(20), end).await.expect("the first stripe is closed");
+    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+    drop((run, port));
+    settled(|c| c.ports.get() == 0 && c.registered.get() == 0).await;
+    assert_eq!(Engine::counters().parked.get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_reset_while_others_are_made_do_not_abort_the_process() {
+    // C9: without `keep_closing` the process was aborted within some hundred rounds.
+    let engine = Engine::handle().unwrap();
+    for _ in 0..500 {
+        let port = DataPort::open(&engine, settings(true, 8));
+        let peer = || {
+            let peer = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let at = peer.local_addr().unwrap();
+            std::thread::spawn(move || {
+                let first = peer.accept().unwrap();
+                // The port may fail before there is a second one: the thread stays behind then.
+                let second = peer.accept().unwrap();
+                rustix::net::sockopt::set_socket_linger(&first.0, Some(Duration::ZERO)).unwrap();
+                drop(first);
+                std::thread::sleep(Duration::from_millis(3));
+                drop(second);
+            });
+            at
+        };
+        port.peers(vec![peer(), peer()]);
+        let mut run = port.write(8);
+        for number in 0..8_u64 {
+            if run.post(number << 20, Bytes::from(vec![2; 1 << 20])).is_err() {
+                break;
+            }
+        }
+        // All of it may be in the kernel's hands before the reset.
+        let _ = tokio::time::timeout(Duration::from_millis(30), run.failed()).await;
+    }
+    settled(|c| c.ports.get() == 0 && c.registered.get() == 0).await;
+}
+
+#[tokio::test]
+async fn a_stripe_that_stalls_holds_no_more_than_the_window() {
+    let ((one, at_one), (two, at_two)) = (listener().await, listener().await);
+    let engine = Engine::handle().unwrap();
+    let layout = Layout::Blocks(65_536);
+    let port = DataPort::open(&engine, PortSettings { layout, ..settings(true, 1) });
+    port.peers(vec![at_one, at_two]);
+    let mut run = port.write(4);
+    let _stalls = one.accept().await.unwrap();
+    let (mut reads, _) = two.accept().await.unwrap();
+    tokio::spawn(async move { tokio::io::copy(&mut reads, &mut tokio::io::sink()).await });
+    let block = Bytes::from(vec![1; 131_072]);
+    let mut posted = 0;
+    while posted < 100 << 20
+        && tokio::time::timeout(Duration::from_secs(1), run.ready()).await.is_ok_and(|ready| ready.is_ok())
+    {
+        assert!(run.post(posted, block.clone()).unwrap());
+        posted += 131_072;
+    }
+    let held = posted - run.written();
+    assert!(held <= 4 * 131_072, "{held} bytes are held with a window of four blocks");
+}
+
+#[tokio::test]
+async fn connections_that_a_short_file_did_without_are_waited_for_by_the_next() {
+    let ((one, at_one), (two, at_two)) = (listener().await, listener().await);
+    let engine = Engine::handle().unwrap();
+    let port = DataPort::open(&engine, settings(true, 3));
+    port.peers(vec![at_one, at_two]);
+    let mut run = port.write(8);
+    let _first = (one.accept().await.unwrap(), two.accept().await.unwrap());
+    // Fewer bytes than stripes: one connection each.
+    assert!(run.post(0, Bytes::from_static(b"x")).unwrap());
+    tokio::time::timeout(Duration::from_secs(20), run.finish()).await.unwrap().unwrap();
+    drop(run);
+    // The others are never made: nobody takes them, and the queue of those who wait to be taken is full.
+    let mut full = Vec::new();
+    for (peer, at) in [(&one, at_one), (&two, at_two)] {
+        rustix::net::listen(peer, 0).unwrap();
+        for _ in 0..3 {
+            full.push(tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(at)).await);
+        }
+    }
+    let mut run = port.write(8);
+    for number in 0..8_u64 {
+        assert!(run.post(number * 1000, Bytes::from(vec![2; 1000])).unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(run.written() <= 1000, "{} bytes went out while connections are being made (C9)", run.written());
+}
