@@ -47,7 +47,12 @@ impl Client {
 
     /// Counts a transfer that could not be started.
     pub(crate) fn count_failure(&self) {
-        self.inner.common.operations.failed.one_more();
+        self.count_end(false);
+    }
+
+    /// Counts how an operation ended whose bytes do not come here.
+    pub(crate) fn count_end(&self, well: bool) {
+        self.inner.common.operations.ended(well);
     }
 
     /// Runs something under the limit for whole operations, in a span of its own, and counts it.

@@ -61,11 +61,7 @@ impl Choices {
 
     /// What shows and counts the operation.
     pub(super) fn watched(&self, operation: &'static str) -> Watched {
-        let span = match &self.url {
-            Ok(url) => span(operation, url),
-            Err(_) => Span::none(),
-        };
-        Watched { client: self.client.clone(), span }
+        Watched::new(&self.client, operation, self.url.as_ref().ok())
     }
 
     /// When the whole operation must be over.
@@ -81,6 +77,16 @@ pub(super) struct Watched {
 }
 
 impl Watched {
+    pub(super) fn new(client: &Client, operation: &'static str, url: Option<&Url>) -> Self {
+        let span = url.map_or_else(Span::none, |url| span(operation, url));
+        Self { client: client.clone(), span }
+    }
+
+    /// What everything that belongs to the operation is shown in.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
     pub(super) async fn start<T>(self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let result = work.instrument(self.span).await;
         if result.is_err() {

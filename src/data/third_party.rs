@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 use tokio::time::{Instant, Sleep};
+use tracing::{Instrument as _, Span};
 
 use crate::client::{Client, Exclusive, SessionOptions};
 use crate::data::ThirdPartyBuilder;
@@ -58,6 +59,8 @@ struct ThirdContext {
     path: Bytes,
     whole_file: bool,
     limits: Limits,
+    /// What the commands after the start are shown in, too.
+    span: Span,
 }
 
 struct Open {
@@ -70,13 +73,13 @@ struct Open {
 }
 
 impl ThirdParty {
-    pub(super) async fn start(mut builder: ThirdPartyBuilder) -> Result<Self> {
+    pub(super) async fn start(mut builder: ThirdPartyBuilder, span: Span) -> Result<Self> {
         let from = builder.from.clone()?;
         let to = builder.to.clone()?;
         builder.choices.check().map_err(|error| error.with_url(&from))?;
         let part = builder.part().map_err(|error| error.with_url(&from))?;
         let deadline = builder.choices.deadline();
-        let begin = Self::try_start(&builder, &from, &to, part, deadline);
+        let begin = Self::try_start(&builder, &from, &to, part, deadline, span);
         within(deadline, begin).await.map_err(named(&from, &to))
     }
 
@@ -86,6 +89,7 @@ impl ThirdParty {
         to: &Url,
         part: Part,
         deadline: Option<Instant>,
+        span: Span,
     ) -> Result<Self> {
         let choices = &builder.choices;
         let path = |url| Bytes::copy_from_slice(&choices.client.server_path(url));
@@ -105,6 +109,7 @@ impl ThirdParty {
             path: request.to.clone(),
             whole_file,
             limits: choices.limits(),
+            span,
         };
         loop {
             let (mut source, mut destination) = choices.sessions(from, to).await?;
@@ -229,6 +234,9 @@ impl ThirdParty {
                 Poll::Pending => return Poll::Pending,
             }
         };
+        if end.is_err() {
+            self.context.client.count_end(false);
+        }
         self.outcome = Some(end.map_err(named(&self.from, &self.to)));
         Poll::Ready(None)
     }
@@ -252,7 +260,10 @@ impl ThirdParty {
             None => return Err(Error::invalid("the transfer is over")),
         }
         let until = self.until;
-        let verified = within(until, self.verify()).await.map_err(named(&self.from, &self.to));
+        let span = self.context.span.clone();
+        let verified = within(until, self.verify()).instrument(span).await;
+        let verified = verified.map_err(named(&self.from, &self.to));
+        self.context.client.count_end(verified.is_ok());
         match verified {
             Ok(summary) => {
                 if let Some(Open { mut source, mut destination, .. }) = self.open.take() {
@@ -397,7 +408,8 @@ impl Drop for ThirdParty {
         }
         // Without a runtime nobody can wait for the servers: the sessions end with this.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(self.context.clone().clean_up(open, self.to.clone()));
+        let span = self.context.span.clone();
+        runtime.spawn(self.context.clone().clean_up(open, self.to.clone()).instrument(span));
     }
 }
 

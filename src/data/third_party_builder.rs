@@ -5,7 +5,7 @@ use std::future::IntoFuture;
 use crate::client::Client;
 use crate::credential::Credential;
 use crate::data::ThirdParty;
-use crate::data::choices::Boxed;
+use crate::data::choices::{Boxed, Watched};
 use crate::data::third_party_choices::{PairChoices, pair_setters};
 use crate::error::{Error, Result};
 use crate::options::{DataChannelAuth, ProtectionLevel, StorageModule, StripeLayout, Timeouts, TransferMode};
@@ -142,7 +142,9 @@ impl IntoFuture for ThirdPartyBuilder {
     type IntoFuture = Boxed<ThirdParty>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(ThirdParty::start(self))
+        let watched = Watched::new(&self.choices.client, "third_party", self.from.as_ref().ok());
+        let span = watched.span();
+        Box::pin(watched.start(ThirdParty::start(self, span)))
     }
 }
 

@@ -12,10 +12,11 @@ use bytes::Bytes;
 use futures_core::Stream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tracing::{Instrument as _, Span};
 
 use crate::client::{Client, Exclusive};
 use crate::credential::Credential;
-use crate::data::choices::Boxed;
+use crate::data::choices::{Boxed, Watched};
 use crate::data::third_party_choices::{PairChoices, named, pair_setters};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::options::{DataChannelAuth, ProtectionLevel, Timeouts, TransferMode};
@@ -46,7 +47,10 @@ impl IntoFuture for ThirdPartyManyBuilder {
     type IntoFuture = Boxed<ThirdPartyMany>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(ThirdPartyMany::start(self))
+        let first = self.pairs.as_ref().ok().and_then(|pairs| pairs.first());
+        let watched = Watched::new(&self.choices.client, "third_party_many", first.map(|(source, _)| source));
+        let span = watched.span();
+        Box::pin(watched.start(ThirdPartyMany::start(self, span)))
     }
 }
 
@@ -127,7 +131,7 @@ pub struct ThirdPartyMany {
 }
 
 impl ThirdPartyMany {
-    async fn start(mut builder: ThirdPartyManyBuilder) -> Result<Self> {
+    async fn start(mut builder: ThirdPartyManyBuilder, span: Span) -> Result<Self> {
         let pairs: Arc<[(Url, Url)]> = builder.pairs?.into();
         let Some((from, to)) = pairs.first() else {
             return Err(Error::invalid("no pair of URLs was given; expected one or more"));
@@ -161,7 +165,7 @@ impl ThirdPartyMany {
             pairs: Arc::clone(&pairs),
             sender,
         };
-        tokio::spawn(run.run());
+        tokio::spawn(run.run().instrument(span));
         Ok(Self { outcomes, pairs, told: 0 })
     }
 
@@ -290,6 +294,7 @@ impl Run {
         if let Some(told) = self.told.get_mut(outcome.0) {
             *told = true;
         }
+        self.choices.client.count_end(outcome.1.is_ok());
         match self.sender.try_send(outcome) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Closed(_)) => false,

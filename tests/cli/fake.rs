@@ -60,6 +60,7 @@ fn usual(verb: &str) -> &'static str {
         "USER" => "331 say it",
         "PASS" => "230 in",
         "RNFR" | "REST" => "350 go on",
+        "CWD" => "550 I would rather not say",
         _ => "250 as you like",
     }
 }

@@ -135,6 +135,46 @@ fn protocol_trace() {
 }
 
 #[test]
+fn third_parties_are_traced_and_counted() {
+    alone("observability::third_parties_are_traced_and_counted", || async {
+        let (one, two) = (Server::anonymous().start(), Server::anonymous().start());
+        std::fs::write(one.dir().join("f"), "hello").unwrap();
+        let trace = Trace::start();
+        let client = anonymous();
+        client.third_party(one.url("f"), two.url("g")).await.unwrap().join().await.unwrap();
+        assert_eq!(std::fs::read(two.dir().join("g")).unwrap(), b"hello");
+        let lines = trace.take();
+        let shown = |lines: &[String], start: &str, operation: &str| {
+            let operation = format!("operation=\"{operation}\"");
+            exchanged(lines)
+                .iter()
+                .any(|(message, span)| message.starts_with(start) && span.contains(&operation))
+        };
+        for start in ["> PASV", "> PORT ", "> STOR ", "> RETR ", "< 226 ", "> SIZE "] {
+            assert!(shown(&lines, start, "third_party"), "{start} in {lines:#?}");
+        }
+        assert_eq!((client.metrics().operations_done, client.metrics().operations_failed), (1, 0));
+        client.third_party(one.url("missing"), two.url("g")).await.unwrap_err();
+        assert_eq!((client.metrics().operations_done, client.metrics().operations_failed), (1, 1));
+
+        trace.take();
+        let pairs = [(one.url("f"), two.url("h")), (one.url("missing"), two.url("i"))];
+        let mut many = client.third_party_many(pairs).await.unwrap();
+        let mut well = 0;
+        while let Some(outcome) = many.next_outcome().await {
+            well += u32::from(outcome.result.is_ok());
+        }
+        assert_eq!(well, 1);
+        assert_eq!(std::fs::read(two.dir().join("h")).unwrap(), b"hello");
+        let lines = trace.take();
+        for start in ["> STOR ", "> RETR ", "> RNFR ", "> RNTO "] {
+            assert!(shown(&lines, start, "third_party_many"), "{start} in {lines:#?}");
+        }
+        assert_eq!((client.metrics().operations_done, client.metrics().operations_failed), (2, 2));
+    });
+}
+
+#[test]
 fn a_trace_holds_no_secrets() {
     alone("observability::a_trace_holds_no_secrets", || async {
         let server = PlainServer::with_password("lab").start();

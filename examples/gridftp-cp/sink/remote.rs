@@ -81,7 +81,8 @@ impl RemoteSink {
             builder = builder.tcp_buffer(bytes);
         }
         if base > 0 || way == Way::InPlace {
-            builder = builder.offset(base);
+            // What is there already may be a device, which has no size.
+            builder = builder.offset(base).check_size(way != Way::InPlace);
         }
         // In a task of its own: once the server has been asked, its answer must be known, or a file might be left behind.
         let mut starting = tokio::spawn(builder.into_future());

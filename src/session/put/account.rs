@@ -28,7 +28,12 @@ pub(super) struct Layout {
 impl Layout {
     /// The size that the file has when the caller's last byte ends there, if that can be known.
     pub(super) fn size_after(&self, end: u64) -> Option<u64> {
-        let end = self.shift?.checked_add(end)?;
+        let shift = self.shift?;
+        if self.keeps_rest && end == 0 {
+            // Where nothing is written nothing grows, wherever that would have been.
+            return self.before;
+        }
+        let end = shift.checked_add(end)?;
         if self.keeps_rest { Some(end.max(self.before?)) } else { Some(end) }
     }
 }
@@ -166,6 +171,7 @@ mod tests {
         assert_eq!(layout(Some(7), Some(7), true).size_after(10), Some(17));
         assert_eq!(layout(Some(0), Some(50), true).size_after(10), Some(50));
         assert_eq!(layout(Some(0), None, true).size_after(10), None);
+        assert_eq!(layout(Some(80), Some(50), true).size_after(0), Some(50));
         assert_eq!(layout(Some(u64::MAX), Some(0), false).size_after(1), None);
     }
 }
