@@ -29,6 +29,8 @@ pub(super) enum Command {
     Listen {
         port: Id,
         on: IpAddr,
+        /// How many ports of this kind are about to listen, this one included: there must be room for all of them.
+        ports: usize,
         answer: Answer<SocketAddr>,
     },
     /// Notes whom to connect to (local_port; local_spor for more than one).

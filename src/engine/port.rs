@@ -41,22 +41,28 @@ impl DataPort {
         on: IpAddr,
         stripes: usize,
     ) -> Result<Vec<SocketAddr>, Failure> {
-        let mut addresses = vec![self.listen(on).await?];
-        for _ in 1..stripes {
+        let mut addresses = vec![self.listen_as_one_of(on, stripes).await?];
+        for left in (1..stripes).rev() {
             let port = self.engine.next_id();
             self.engine.push(Command::Open { port, settings: self.settings.clone() });
             self.others.push(port);
             let (answer, wait) = oneshot::channel();
-            self.engine.push(Command::Listen { port, on, answer });
+            self.engine.push(Command::Listen { port, on, ports: left, answer });
             addresses.push(wait.await.unwrap_or_else(|_gone| Err(Failure::gone()))?);
         }
         Ok(addresses)
     }
 
-    /// Listens on a free port (of `GLOBUS_TCP_PORT_RANGE`, if set) of the address and returns what to tell the server.
+    /// Listens on one port.
+    #[cfg(test)]
     pub(crate) async fn listen(&self, on: IpAddr) -> Result<SocketAddr, Failure> {
+        self.listen_as_one_of(on, 1).await
+    }
+
+    /// Listens on a free port (of `GLOBUS_TCP_PORT_RANGE`, if set) of the address and returns what to tell the server.
+    async fn listen_as_one_of(&self, on: IpAddr, ports: usize) -> Result<SocketAddr, Failure> {
         let (answer, wait) = oneshot::channel();
-        self.engine.push(Command::Listen { port: self.port, on, answer });
+        self.engine.push(Command::Listen { port: self.port, on, ports, answer });
         wait.await.unwrap_or_else(|_gone| Err(Failure::gone()))
     }
 

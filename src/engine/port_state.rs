@@ -179,10 +179,15 @@ impl Operations {
 impl Port {
     /// The handle, if the port has not failed and there are descriptors left for what it is about to open.
     pub(super) fn usable(&self, probe: &OwnedFd) -> Result<&Handle, Failure> {
+        self.usable_with(probe, 1)
+    }
+
+    /// The same where there must be room for several ports like this one.
+    pub(super) fn usable_with(&self, probe: &OwnedFd, ports: usize) -> Result<&Handle, Failure> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        if !fds::room_for(probe, self.connections() + 1) {
+        if !fds::room_for(probe, (self.connections() + 1).saturating_mul(ports.max(1))) {
             return Err(Failure::new(
                 FailureKind::NoDescriptor,
                 "no descriptor below 1024 is left for data channels; close files or use fewer sessions",

@@ -88,9 +88,15 @@ impl Ports {
         self.ports.insert(id, port);
     }
 
-    pub(super) fn listen(&mut self, id: Id, on: std::net::IpAddr) -> Result<std::net::SocketAddr, Failure> {
+    pub(super) fn listen(
+        &mut self,
+        id: Id,
+        on: std::net::IpAddr,
+        ports: usize,
+    ) -> Result<std::net::SocketAddr, Failure> {
         let port = self.ports.get_mut(&id).ok_or_else(Failure::gone)?;
-        let result = port.aim().and_then(|()| port.usable(&self.probe)).and_then(|handle| handle.listen(on));
+        let usable = port.aim().and_then(|()| port.usable_with(&self.probe, ports));
+        let result = usable.and_then(|handle| handle.listen(on));
         match &result {
             Ok(_) => port.listening = true,
             Err(failure) => port.fail(id, failure.clone()),

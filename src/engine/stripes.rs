@@ -57,7 +57,8 @@ impl Dealer {
     /// Cuts the first block so that every stripe has a piece; nothing for one with fewer bytes than stripes.
     ///
     /// A stripe opens its parallel connections when it has something to send. One that had nothing before the end would
-    /// open them with the end registered, which C does not survive when one is refused (C9).
+    /// open them with the end registered, which C does not survive when one is refused (C9). So this one block goes by turns
+    /// whatever the layout is; every byte has its offset with it.
     pub(super) fn deal_first(&mut self, offset: u64, data: Bytes) -> Option<Vec<Piece>> {
         let share = data.len() / self.stripes;
         if share == 0 {

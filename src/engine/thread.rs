@@ -296,7 +296,9 @@ impl State {
                     self.ports.close(port);
                 }
             }
-            Command::Listen { port, on, answer } => drop(answer.send(self.ports.listen(port, on))),
+            Command::Listen { port, on, ports, answer } => {
+                drop(answer.send(self.ports.listen(port, on, ports)));
+            }
             Command::Peers { port, addresses } => self.ports.peers(port, &addresses),
             Command::Connect { port, direction } => self.ports.connect(port, direction),
             Command::Read { port, run, feed } => self.ports.read(port, run, feed),
