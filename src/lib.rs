@@ -2,8 +2,9 @@
 //! Toolkit.
 //!
 //! It talks to GridFTP servers with GSI credentials (`gsiftp://`) and to plain FTP servers with a password or anonymously
-//! (`ftp://`): in stream and in extended block mode (GFD.20), with parallel data connections, ranges, pipelines of many
-//! files, and protected data channels. What this version does not do yet is said in README.md.
+//! (`ftp://`): in stream and in extended block mode (GFD.20), with parallel data connections, stripes, ranges, restarts,
+//! pipelines of many files, transfers from server to server, and protected data channels. What this version does not do yet
+//! is said in README.md; what serves in place of each function of the C library, in [`from_c`].
 //!
 //! ```no_run
 //! # async fn example() -> gridftp::Result<()> {
@@ -24,10 +25,14 @@
 //! | [`Client::get`] → [`Get`], [`Reader`] | a file's contents: as blocks, as a byte stream in order, or all at once |
 //! | [`Client::put`] → [`Put`], [`Writer`] | the way back, from [`Bytes`] or as a byte stream |
 //! | [`Client::get_many`] → [`GetMany`] | many files of one server through one pipeline |
-//! | [`Client::stat`], [`exists`](Client::exists), [`size`](Client::size), [`modified`](Client::modified), [`features`](Client::features) | facts about files and servers |
-//! | [`Client::create_dir`], [`remove_dir`](Client::remove_dir), [`remove_file`](Client::remove_file), [`rename`](Client::rename) | names |
+//! | [`Client::third_party`] → [`ThirdParty`], [`Client::third_party_many`] → [`ThirdPartyMany`] | files from one server to another |
+//! | [`RestartMarker`], [`RangeSet`], [`Get::abort`], [`Put::abort`] | what has come of a file, to go on from |
+//! | [`Client::stat`], [`exists`](Client::exists), [`size`](Client::size), [`modified`](Client::modified), [`checksum`](Client::checksum), [`features`](Client::features) | facts about files and servers |
+//! | [`Client::create_dir`], [`create_dir_all`](Client::create_dir_all), [`remove_dir`](Client::remove_dir), [`remove_file`](Client::remove_file), [`rename`](Client::rename), [`symlink`](Client::symlink) | names |
+//! | [`Client::set_modified`], [`chmod`](Client::chmod), [`chgrp`](Client::chgrp) | times and permissions |
 //! | [`Client::list`] → [`ListStream`], [`list_raw`](Client::list_raw), [`status`](Client::status) | what is in a folder, entry by entry or as the server writes it |
 //! | [`Client::walk`] → [`WalkStream`], [`remove_dir_all`](Client::remove_dir_all) | whole trees |
+//! | [`Client::with_credential`], [`with_subject`](Client::with_subject), [`with_timeouts`](Client::with_timeouts) | another identity or other limits for single operations |
 //! | [`options`] | deadlines, transmission mode, protection, delegation |
 //! | [`Error`], [`ErrorKind`], [`Reply`] | what went wrong |
 //! | [`from_c`] | what serves in place of each function of the C library |
@@ -96,7 +101,8 @@
 //! One thing cannot be promised. On a get in extended block mode the C library below can be made to abort the process, by
 //! the server, or without data channel authentication by anybody who reaches the port that this client listens on. Single
 //! transfers use stream mode, where nothing of the kind is known, unless parallelism or extended block mode is asked for;
-//! [`Client::get_many`] always uses extended block mode, and [`Client::walk`] unless told otherwise. Do not use it with servers, or in networks, that you do not trust.
+//! [`Client::get_many`] always uses extended block mode, and [`Client::walk`] unless told otherwise. Do not use it with
+//! servers, or in networks, that you do not trust.
 //!
 //! # Errors
 //!
@@ -110,7 +116,8 @@
 //!
 //! Every future can be dropped at any point. No buffer is lost, nothing blocks, and replies stay with their commands.
 //! What a drop leaves at the *server* stands at each function under "Cancel safety"; in short: a get leaves nothing, an
-//! unfinished put is deleted in the background, a command that was sent is carried out. Where a function is not cancel
+//! unfinished put is deleted in the background (unless it changes a file that was there), a transfer between servers ends,
+//! a command that was sent is carried out. Where a function is not cancel
 //! safe in the usual sense (data would be lost if it is called again), that is said there too.
 //!
 //! # Deadlines
