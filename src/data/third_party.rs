@@ -175,6 +175,7 @@ impl ThirdParty {
     ///         println!("stripe {}: {} bytes", marker.stripe, marker.bytes);
     ///     }
     /// }
+    /// drop(markers);
     /// transfer.join().await?;
     /// # Ok(())
     /// # }
