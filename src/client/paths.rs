@@ -16,6 +16,8 @@ impl Client {
         match url.path() {
             // Nothing is left: the folder of the login itself.
             [b'/'] | [] => Cow::Borrowed(b"."),
+            // Behind LIST and its kin many servers would take it for options.
+            [b'/', relative @ ..] if relative.starts_with(b"-") => Cow::Owned([b"./", relative].concat()),
             [b'/', relative @ ..] => Cow::Borrowed(relative),
             other => Cow::Borrowed(other),
         }
@@ -49,6 +51,7 @@ mod tests {
             ("ftp://h/", "/", "."),
             ("ftp://h", "/", "."),
             ("ftp://h//", "//", "/"),
+            ("ftp://h/-la", "/-la", "./-la"),
         ] {
             let url = Url::parse(url).unwrap();
             assert_eq!(&*client.server_path(&url), usual.as_bytes(), "{url}");

@@ -91,8 +91,13 @@ pub(super) fn private_key(pem: &[u8], passphrase: Option<Passphrase>) -> Result<
         };
         let length = phrase.bytes().len();
         // One that has no room is not the right one: none of this length can have been set.
-        let Some(room) = room.get_mut(..length) else { return Ok(0) };
-        room.copy_from_slice(phrase.bytes());
+        let length = match room.get_mut(..length) {
+            Some(room) => {
+                room.copy_from_slice(phrase.bytes());
+                length
+            }
+            None => 0,
+        };
         passphrase = Some(Passphrase::Known(phrase));
         Ok(length)
     });

@@ -175,8 +175,11 @@ impl CredentialWatch {
 
     /// Waits for the next renewal: other contents that are a credential.
     ///
+    /// The file is looked at by a task of the runtime in which the watch was made: when that has ended, a renewal is only
+    /// noticed by [`CredentialWatch::check`].
+    ///
     /// # Errors
-    /// `Authentication` when the watch has ended with its runtime.
+    /// None at present.
     ///
     /// # Cancel safety
     /// Cancel safe: a renewal that was not told is told by the next call.

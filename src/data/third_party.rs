@@ -94,6 +94,12 @@ impl ThirdParty {
         let choices = &builder.choices;
         let path = |url| Bytes::copy_from_slice(&choices.client.server_path(url));
         let whole_file = part == Part::Whole;
+        if whole_file && from.endpoint() == to.endpoint() && path(from) == path(to) {
+            // The server would empty the file before it reads it.
+            return Err(Error::invalid(format!(
+                "{from} is the source and the destination; expected two files"
+            )));
+        }
         let request = Request {
             from: path(from),
             to: path(to),
@@ -379,7 +385,8 @@ impl ThirdContext {
         if answers {
             destination.mark_clean();
         }
-        if !self.whole_file {
+        // What stands there is what stood there before.
+        if !self.whole_file || active.destination_refused() {
             return;
         }
         let Ok(command) = Command::with("DELE", &self.path) else { return };
@@ -401,10 +408,13 @@ impl ThirdContext {
 impl Drop for ThirdParty {
     fn drop(&mut self) {
         let Some(mut open) = self.open.take() else { return };
-        if open.active.is_over() && open.active.failure().is_none() && matches!(self.outcome, Some(Ok(()))) {
-            // It ended well, and only nobody asked.
-            open.source.mark_clean();
-            open.destination.mark_clean();
+        if open.active.is_over() && open.active.failure().is_none() {
+            // What both servers called complete is not deleted, whatever was wrong with it.
+            if matches!(self.outcome, Some(Ok(()))) {
+                // It ended well, and only nobody asked.
+                open.source.mark_clean();
+                open.destination.mark_clean();
+            }
             return;
         }
         // Without a runtime nobody can wait for the servers: the sessions end with this.

@@ -11,7 +11,6 @@ const MAX_LINES: usize = 32;
 
 /// The marker in a preliminary reply; `None` when it is another reply, or a marker that is not of the form. Markers tell how
 /// far a transfer is and decide nothing, so a strange one is no reason to end it.
-#[allow(dead_code, reason = "transfers that watch for markers come in the commits that follow")]
 pub(crate) fn parse(reply: &Reply) -> Option<Marker> {
     match reply.code() {
         111 => range_marker(reply).map(Marker::Range),

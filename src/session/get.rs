@@ -47,6 +47,8 @@ pub(crate) struct ActiveGet {
     missing: Option<RangeSet>,
     /// What was here before, and what was handed out.
     here: RangeSet,
+    /// Not everything that was handed out is among it, for lack of room.
+    uncounted: bool,
     /// Lines end with CR LF on the wire.
     text: Option<FromWire>,
     received: u64,
@@ -235,6 +237,7 @@ impl ActiveGet {
             wanted: None,
             missing: None,
             here: RangeSet::new(),
+            uncounted: false,
             text: None,
             received: 0,
             timer: Timer::default(),
@@ -424,6 +427,8 @@ impl ActiveGet {
             (Some(at), Some(end)) if asked_for(at, end) => {
                 if self.here.len() < MAX_STRETCHES || self.here.contains(at.saturating_sub(1)) {
                     self.here.insert(at..end);
+                } else {
+                    self.uncounted = true;
                 }
                 Ok(Some((at, data)))
             }
@@ -447,8 +452,22 @@ impl ActiveGet {
     fn complete(&self) -> Result<()> {
         match self.expected {
             Some(expected) if self.received != expected => Err(self.wrong_length(expected)),
+            // As many bytes as announced, but some of them twice, and others not at all.
+            Some(_) if self.has_holes() => Err(Error::new(
+                ErrorKind::Truncated,
+                Phase::Data,
+                "the server sent some bytes of the file twice, and others not at all",
+            )
+            .with_side(Side::Server)),
             _ => Ok(()),
         }
+    }
+
+    /// Whether something that was asked for is not here, as far as account was kept.
+    fn has_holes(&self) -> bool {
+        let counted = self.extended_block && !self.uncounted;
+        let Some(missing) = self.missing.as_ref().filter(|_| counted) else { return false };
+        missing.iter().any(|range| self.here.contiguous_from(range.start) < range.end)
     }
 
     fn wrong_length(&self, expected: u64) -> Error {

@@ -141,8 +141,9 @@ impl Session {
         if let Some(security) = &self.security
             && self.features.dcau()
         {
-            let at_login = if security.dcau_off { Authentication::None } else { Authentication::Own };
-            if *told.authentication.as_ref().unwrap_or(&at_login) != authentication {
+            // What a server does unless it is told is its own affair: between two servers nobody here would notice.
+            let at_login = security.dcau_off.then_some(Authentication::None);
+            if told.authentication.as_ref().or(at_login.as_ref()) != Some(&authentication) {
                 let argument = match &authentication {
                     Authentication::None => "N".to_owned(),
                     Authentication::Own => "A".to_owned(),

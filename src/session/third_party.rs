@@ -14,7 +14,7 @@ use crate::options::{DataOptions, StorageModule};
 use crate::protocol::address;
 use crate::protocol::command::Command;
 use crate::session::channel::Channels;
-use crate::session::get::size_of;
+use crate::session::get::{shorter, size_of, told as as_told};
 use crate::session::settings::Authentication;
 use crate::session::{PendingReply, Session};
 use crate::types::RestartMarker;
@@ -124,9 +124,12 @@ pub(crate) async fn introduce(
     let listening = replies.pop();
     let destination_size = if asked { replies.pop() } else { None };
 
-    source.settle(source_kinds.into_iter().zip(source_replies).collect()).await.map_err(&at_source)?;
+    // Both are heard out before either refusal counts: sessions go back to the pool with what they were told remembered.
+    let settled = source.settle(source_kinds.into_iter().zip(source_replies).collect()).await;
+    let settled_there = destination.settle(kinds.into_iter().zip(replies).collect()).await;
+    settled.map_err(&at_source)?;
+    settled_there.map_err(&at_destination)?;
     let source_size = told(source_size).await.map_err(&at_source)?;
-    destination.settle(kinds.into_iter().zip(replies).collect()).await.map_err(&at_destination)?;
     let destination_size = told(destination_size).await.map_err(&at_destination)?;
     let Some(reply) = told(listening).await.map_err(&at_destination)? else {
         return Err(Error::new(ErrorKind::Internal, Phase::DataSetup, "no reply was expected for PASV"));
@@ -194,6 +197,27 @@ pub(crate) fn no_source(reply: &Reply) -> Option<Error> {
     certain.then(|| of_side(Side::Source)(error))
 }
 
+/// Refuses to go on where the destination's file does not hold what the marker says: it would get a hole of zeros, and the
+/// right size.
+fn still_there(marker: &RestartMarker, reply: &Reply, extended_block: bool) -> Result<()> {
+    let ranges = marker.ranges();
+    let end = match extended_block {
+        true => ranges.iter().last().map_or(0, |range| range.end),
+        false => marker.contiguous(),
+    };
+    match size_of(reply) {
+        _ if end == 0 => Ok(()),
+        Some(there) if there < end => Err(shorter(end, there)),
+        Some(_) => Ok(()),
+        None => {
+            let what = "the file that is to be continued is not there";
+            let error = Error::from_reply(reply.clone(), Phase::Command, what);
+            // A server that does not tell sizes of what it does not let us read is believed.
+            if error.kind() == ErrorKind::NotFound { Err(error) } else { Ok(()) }
+        }
+    }
+}
+
 fn with_module(verb: &'static str, module: &str, path: &[u8]) -> Result<Command> {
     let mut argument = format!("{module} ").into_bytes();
     argument.extend_from_slice(path);
@@ -222,20 +246,24 @@ pub(crate) async fn start(
     }
     let size = at_source.as_ref().and_then(size_of);
     let there = at_there.as_ref().and_then(size_of);
+    if let (Part::Rest(marker), Some(reply)) = (&request.part, &at_there) {
+        still_there(marker, reply, extended_block).map_err(of_side(Side::Destination))?;
+    }
     let plan = Plan::new(request, size, there, source, destination)?;
 
     // A transfer's modifier that was accepted would change the next transfer on the session if this one did not follow.
     let touched = |error: Error| NotBegun { error, untouched: false };
+    // Ahead of REST, which the transfer's command has to follow at once.
+    let allocate = match options.allocate {
+        Some(bytes) => Some(destination.control.send(Command::with("ALLO", bytes.to_string())?)),
+        None => None,
+    };
     let mut rests = Vec::new();
     if let Some(marker) = &plan.rest {
         let command = Command::with("REST", marker)?;
         rests.push((Side::Source, source.control.send(command.clone())));
         rests.push((Side::Destination, destination.control.send(command)));
     }
-    let allocate = match options.allocate {
-        Some(bytes) => Some(destination.control.send(Command::with("ALLO", bytes.to_string())?)),
-        None => None,
-    };
     for (side, mut pending) in rests {
         let reply = pending.last().await.map_err(|error| touched(of_side(side)(error)))?;
         if !reply.is_intermediate() {
@@ -337,7 +365,7 @@ impl Plan {
         plan.grows = there.is_none_or(|there| there <= marker.contiguous());
         plan.rest = match &marker {
             marker if marker.is_empty() => None,
-            marker if extended_block => Some(marker.ranges().to_string()),
+            marker if extended_block => Some(as_told(&marker.ranges()).to_string()),
             marker => Some(marker.contiguous()).filter(|&offset| offset > 0).map(|offset| offset.to_string()),
         };
         plan.before = marker;

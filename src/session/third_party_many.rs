@@ -375,8 +375,11 @@ impl Pairs {
         self.round += 1;
         // Either server drops its end when it is told to listen, behind all that was asked of it before: what still waits for
         // data or for somebody to take it ends then.
-        let (at_source, at_destination) =
-            (source.control.send(Command::new("PASV")), destination.control.send(Command::new("PASV")));
+        let listen = |session: &Session| {
+            let v4 = session.peer().ip().to_canonical().is_ipv4();
+            session.control.send(Command::new(if v4 { "PASV" } else { "EPSV" }))
+        };
+        let (at_source, at_destination) = (listen(source), listen(destination));
         let heard = async {
             for moving in &mut self.moving {
                 while !moving.active.is_over() {

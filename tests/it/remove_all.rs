@@ -84,12 +84,17 @@ async fn a_root_that_is_a_link_or_a_file() {
     let error = client.remove_dir_all(server.url("outside/precious")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotADirectory, "{error}");
     survived(&root);
-    let old = PlainServer::anonymous().without(&["MLST", "MLSD"]).start();
-    tree(&old.dir());
-    let error = client.remove_dir_all(old.url("outside/precious")).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotADirectory, "{error}");
-    assert_eq!(client.remove_dir_all(old.url("tree/a0/link-out")).await.unwrap().removed_files(), 1);
-    survived(&old.dir());
+    // With MLST this server tells what is behind a link, and nothing of the link.
+    for old in [PlainServer::anonymous().without(&["MLST", "MLSD"]), PlainServer::anonymous()] {
+        let old = old.start();
+        tree(&old.dir());
+        let error = client.remove_dir_all(old.url("outside/precious")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotADirectory, "{error}");
+        let report = client.remove_dir_all(old.url("tree/a0/link-out")).await.unwrap();
+        assert_eq!((report.removed_files(), report.removed_dirs()), (1, 0));
+        assert!(old.dir().join("tree/a0/link-out").symlink_metadata().is_err());
+        survived(&old.dir());
+    }
 }
 
 #[tokio::test]
@@ -151,6 +156,7 @@ async fn a_link_that_must_not_be_removed_is_not_entered() {
         "MLST /x" => Answer::Reply("250-facts\r\n Type=dir; /x\r\n250 end".into()),
         "MLST /x/link" => Answer::Reply("250-facts\r\n Type=dir;UNIX.slink=/home; /x/link\r\n250 end".into()),
         "MLSD /x" => Answer::Data(b"Type=dir; link\r\nType=dir; ..\r\nType=file; a/b\r\n".to_vec()),
+        "DELE /x" => Answer::Reply("550 /x: Is a directory".into()),
         "DELE /x/link" => Answer::Reply("550 Permission denied".into()),
         _ => Answer::Usual,
     })
@@ -162,7 +168,7 @@ async fn a_link_that_must_not_be_removed_is_not_entered() {
         .iter()
         .filter(|line| ["DELE", "RMD", "MLSD"].iter().any(|verb| line.starts_with(verb)))
         .collect();
-    assert_eq!(changes, ["MLSD /x", "DELE /x/link"]);
+    assert_eq!(changes, ["DELE /x", "MLSD /x", "DELE /x/link"]);
 }
 
 #[tokio::test]
@@ -170,7 +176,7 @@ async fn what_somebody_else_removes_meanwhile_is_as_good_as_removed() {
     let server = Ftpd::start(&["MLST Type*;"], |line| match line {
         "MLST /x" => Answer::Reply("250-facts\r\n Type=dir; /x\r\n250 end".into()),
         "MLSD /x" => Answer::Data(b"Type=dir; d\r\nType=dir; e\r\nType=file; f\r\n".to_vec()),
-        "DELE /x/d" => Answer::Reply("550 /x/d: Is a directory".into()),
+        "DELE /x" | "DELE /x/d" => Answer::Reply("550 it Is a directory".into()),
         "DELE /x/e" | "DELE /x/f" | "MLSD /x/d" | "RMD /x/d" | "RMD /x/e" => {
             Answer::Reply("550 No such file or directory".into())
         }

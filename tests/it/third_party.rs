@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use gridftp::options::{DataChannelAuth, Delegation, ProtectionLevel, Timeouts, TransferMode};
 use gridftp::{Client, Credential, Error, ErrorKind, Marker, RestartMarker, Side, TimeoutKind};
-use gridftp_lab::{Pki, Server, random_bytes, sha256, sha256_file};
+use gridftp_lab::{Pki, PlainServer, Server, random_bytes, sha256, sha256_file};
 use rustix::process::Signal;
 
 use crate::fake::Fake;
@@ -531,4 +531,51 @@ async fn progress() {
     assert_eq!(performance.last(), Some(&LARGE));
     assert_eq!(ranges.to_string(), format!("0-{LARGE}"));
     assert_eq!(transfer.join().await.unwrap().received, Some(LARGE));
+}
+
+/// What a marker says is at the destination has to be there: a hole of zeros would have the right size, too.
+#[tokio::test]
+async fn a_restart_needs_what_the_marker_says() {
+    let (one, two) = (Server::anonymous().start(), Server::anonymous().start());
+    let contents = random_bytes(3, 2_000_000);
+    std::fs::write(one.dir().join("f"), &contents).unwrap();
+    let client = anonymous();
+    for (mode, streams) in WAYS {
+        let transfer = || {
+            let marker: RestartMarker =
+                if mode == TransferMode::Stream { "1000000" } else { "0-1000000" }.parse().unwrap();
+            client.third_party(one.url("f"), two.url("f")).mode(mode).parallelism(streams).restart(marker)
+        };
+        let error = transfer().await.unwrap_err();
+        assert_eq!((error.kind(), error.side()), (ErrorKind::NotFound, Some(Side::Destination)), "{error}");
+        assert!(!two.dir().join("f").exists());
+        std::fs::write(two.dir().join("f"), &contents[..999_999]).unwrap();
+        let error = transfer().await.unwrap_err();
+        assert_eq!((error.kind(), error.side()), (ErrorKind::Truncated, Some(Side::Destination)), "{error}");
+        assert_eq!(std::fs::read(two.dir().join("f")).unwrap(), &contents[..999_999]);
+        std::fs::write(two.dir().join("f"), &contents[..1_000_000]).unwrap();
+        transfer().await.unwrap().join().await.unwrap();
+        same(&one.dir().join("f"), &two.dir().join("f"));
+        std::fs::remove_file(two.dir().join("f")).unwrap();
+    }
+}
+
+/// A destination that does not take the file keeps what it had under the name.
+#[tokio::test]
+async fn a_refused_file_leaves_the_old_one() {
+    let one = Server::anonymous().start();
+    let two = PlainServer::anonymous().without(&["STOR"]).start();
+    std::fs::write(one.dir().join("f"), "new").unwrap();
+    std::fs::write(two.dir().join("f"), "old").unwrap();
+    let client = builder().sessions_per_endpoint(1).build().unwrap();
+    match client.third_party(one.url("f"), two.url("f")).await {
+        Ok(transfer) => drop(transfer.join().await.unwrap_err()),
+        Err(error) => assert_eq!(error.side(), Some(Side::Destination), "{error}"),
+    }
+    // Whatever is done in the background has the one session there may be, so this comes after it.
+    assert_eq!(client.get(two.url("f")).await.unwrap().bytes().await.unwrap(), "old");
+    assert_eq!(std::fs::read(two.dir().join("f")).unwrap(), b"old");
+    let error = client.third_party(one.url("f"), one.url("f")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    assert_eq!(std::fs::read(one.dir().join("f")).unwrap(), b"new");
 }

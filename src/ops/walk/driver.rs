@@ -221,7 +221,8 @@ impl Driver {
         let index = self.next_index;
         self.next_index += 1;
         let url = task.folder.url.clone();
-        if self.walk.removing && task.folder.depth > 0 && !task.again {
+        // The root as well: a server without marks for links shows one as the folder that it leads to.
+        if self.walk.removing && !task.again {
             let (client, reports) = (self.walk.choices.client.clone(), self.lister.reports.clone());
             self.listers.spawn(async move {
                 let verdict = remove_as_file(&client, &url).await;
@@ -384,6 +385,12 @@ async fn remove_as_file(client: &Client, url: &Url) -> Checked {
             // It may be a link that must not be removed.
             match client.facts(url).await.and_then(|reply| reply.as_ref().map(parse_mlst).transpose()) {
                 Ok(Some(entry)) if entry.is_symlink() => Checked::Kept(refused),
+                // A server without a mark for links shows one as what it leads to: nothing tells it from a folder here.
+                Ok(Some(_))
+                    if refused.kind() == ErrorKind::PermissionDenied && !marks_links(client, url).await =>
+                {
+                    Checked::Kept(refused)
+                }
                 // Without MLST, LIST has told links from folders.
                 Ok(_) => Checked::Folder,
                 Err(error) if error.kind() == ErrorKind::NotFound => Checked::Gone,
@@ -392,6 +399,12 @@ async fn remove_as_file(client: &Client, url: &Url) -> Checked {
         }
         _ => Checked::Kept(refused),
     }
+}
+
+/// Whether the server says that it marks links in what it tells by MLST.
+async fn marks_links(client: &Client, url: &Url) -> bool {
+    let features = client.features(url).await;
+    features.is_ok_and(|all| all.mlst_facts().any(|(fact, _)| fact.eq_ignore_ascii_case("UNIX.slink")))
 }
 
 impl Client {

@@ -99,12 +99,23 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if let Some(left) = &self.left {
-            let parent = self.parent.take();
-            let (kept, unlinked) = (*self.kept.get_mut(), *self.unlinked.get_mut());
-            // Nobody listens any more when the whole operation was dropped.
-            drop(left.send(Left { url: self.url.clone(), parent, kept, unlinked }));
+        let parent = self.parent.take();
+        let Some(left) = &self.left else { return let_go(parent) };
+        let (kept, unlinked) = (*self.kept.get_mut(), *self.unlinked.get_mut());
+        // Nobody listens any more when the whole operation was dropped.
+        if let Err(unheard) = left.send(Left { url: self.url.clone(), parent, kept, unlinked }) {
+            let_go(unheard.0.parent);
         }
+    }
+}
+
+/// Lets go of a folder and of those above it, one after the other: a tree may be deeper than the stack is.
+fn let_go(mut above: Option<Arc<Folder>>) {
+    while let Some(folder) = above {
+        above = Arc::into_inner(folder).and_then(|mut folder| {
+            folder.left = None;
+            folder.parent.take()
+        });
     }
 }
 

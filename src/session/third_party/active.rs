@@ -237,7 +237,8 @@ impl Active {
 
     /// Whether the size of the destination's file says how much of a stream is there.
     pub(crate) fn wants_size(&self) -> bool {
-        !self.extended_block && self.grows
+        // Before the destination has taken the file, its size is that of what stood there before.
+        !self.extended_block && self.grows && self.destination.accepted
     }
 
     /// Waits for the destination's last word.
@@ -247,6 +248,7 @@ impl Active {
             std::future::poll_fn(|cx| match self.destination.pending.poll_next(cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Ok(reply)) if reply.is_preliminary() => {
+                    self.destination.accepted |= !matches!(reply.code(), 111 | 112);
                     if let Some(marker) = markers::parse(&reply) {
                         self.note(marker);
                     }
@@ -259,6 +261,14 @@ impl Active {
             })
             .await;
         }
+    }
+
+    /// Whether the destination refused the file before it took any of it, so that what its name held before is still there.
+    /// A data connection that was not made is no such refusal: the file may have been opened, and emptied, by then.
+    pub(crate) fn destination_refused(&self) -> bool {
+        let leg = &self.destination;
+        let refused = |last: &Result<Reply>| last.is_ok() && !is_consequence(last);
+        leg.failed() && !leg.accepted && leg.last.as_ref().is_some_and(refused)
     }
 
     /// Whether the destination still answers commands: it had its last word, and that was one.
