@@ -125,7 +125,7 @@ impl Server {
         self.port
     }
 
-    /// The host to name in a URL: `localhost` for GSI, as the certificate says, and 127.0.0.1 or [::1] otherwise.
+    /// The host to name in a URL: `localhost` for GSI, as the certificate says, and 127.0.0.1 or `[::1]` otherwise.
     pub fn host(&self) -> &str {
         &self.host
     }
