@@ -232,6 +232,20 @@ async fn listener() -> (tokio::net::TcpListener, SocketAddr) {
 }
 
 #[tokio::test]
+async fn a_first_stripe_that_cannot_be_connected_to_at_all_fails_the_put() {
+    // C has begun with nothing then; the other stripe is never connected to.
+    let (_one, at) = listener().await;
+    let engine = Engine::handle().unwrap();
+    let port = DataPort::open(&engine, settings(true, 1));
+    port.peers(vec!["[::1]:99".parse().unwrap(), at]);
+    port.connect(Direction::Write);
+    let run = port.write(4);
+    tokio::time::timeout(Duration::from_secs(20), run.failed()).await.expect("a failure");
+    drop((run, port));
+    settled(|c| c.ports.get() == 0 && c.registered.get() == 0).await;
+}
+
+#[tokio::test]
 async fn a_stripe_that_cannot_be_connected_to_at_all_fails_the_put_and_closes_the_others() {
     // C begins with the stripes in their order, and refuses the second at once: IPv6 is not allowed on this port.
     let (one, at) = listener().await;
