@@ -1,0 +1,1 @@
+//! Futures and streams that are dropped at any point, runtimes and processes that end: everything comes back.

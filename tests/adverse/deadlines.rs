@@ -1,0 +1,1 @@
+//! A server that falls silent, at every step of every operation: each wait ends by its deadline.

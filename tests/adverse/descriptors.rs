@@ -1,0 +1,1 @@
+//! Processes that run out of descriptors, and processes with thousands of connections.

@@ -1,0 +1,1 @@
+//! Servers that mean harm: by name, with globus-url-copy beside us.

@@ -1,0 +1,1 @@
+//! Looking up names: a resolver that does not answer.

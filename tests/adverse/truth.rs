@@ -1,0 +1,1 @@
+//! A finished copy is a right copy: sizes, final replies, overlapping blocks.
