@@ -181,6 +181,10 @@ impl Receiver {
     /// Takes in the end of a connection's part (EOD), and ends the run when it was the last.
     pub(super) fn ended(&self) -> Result<(), Failure> {
         let mut state = self.state();
+        if state.failure.is_some() {
+            // The port has ended meanwhile, and stays so.
+            return Ok(());
+        }
         state.midway = state.midway.saturating_sub(1);
         state.ended += 1;
         self.settle(state)
