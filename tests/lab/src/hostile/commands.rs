@@ -119,10 +119,10 @@ impl Session<'_> {
 
     fn site(&self, text: &str) {
         let words: Vec<_> = text.split(' ').collect();
-        if let [verb, target, name] = words[..] {
-            if verb.eq_ignore_ascii_case("SYMLINK") {
-                lock(&self.stage.files).link(&self.path(name.as_bytes()), target.as_bytes());
-            }
+        if let [verb, target, name] = words[..]
+            && verb.eq_ignore_ascii_case("SYMLINK")
+        {
+            lock(&self.stage.files).link(&self.path(name.as_bytes()), target.as_bytes());
         }
     }
 

@@ -78,7 +78,9 @@ impl Session<'_> {
         if !fits {
             return Err(io::Error::other("no route for data"));
         }
-        if !self.channels.is_empty() && !(matches!(self.route, Route::Passive(_)) && self.cached_are_gone()) {
+        let listens = matches!(self.route, Route::Passive(_));
+        let gone = self.channels.is_empty() || (listens && self.cached_are_gone());
+        if !gone {
             return Ok(true);
         }
         let count = match &self.route {

@@ -1,5 +1,6 @@
 //! STOR, APPE and ESTO.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -98,10 +99,13 @@ impl Session<'_> {
     }
 
     fn receive_blocks(&mut self, arrived: &mut Arrived<'_>) -> io::Result<Went> {
-        let (mut expected, mut seen) = (None, 0_u64);
+        // How many ends each listener was told of, and has seen: separate data nodes count for themselves.
+        let listeners: &[_] = if let Route::Passive(listeners) = &self.route { listeners } else { &[] };
+        let mut ends: BTreeMap<u16, (Option<u64>, u64)> =
+            listeners.iter().filter_map(|it| Some((it.local_addr().ok()?.port(), (None, 0)))).collect();
         // Those of the channels that still send for this file.
         let mut sending: Vec<Arc<TcpStream>> = self.channels.clone();
-        while expected != Some(seen) {
+        while ends.values().any(|&(expected, seen)| expected != Some(seen)) {
             if let Some(went) = self.due(arrived)? {
                 return Ok(went);
             }
@@ -117,8 +121,12 @@ impl Session<'_> {
                 continue;
             }
             let (descriptor, mut count, mut offset) = blocks::read(&head);
+            let node = ends.entry(channel.local_addr()?.port()).or_default();
             if descriptor & blocks::EOF != 0 {
-                expected = Some(offset);
+                node.0 = Some(offset);
+            }
+            if descriptor & blocks::EOD != 0 {
+                node.1 += 1;
             }
             let mut piece = vec![0; PIECE];
             while count > 0 {
@@ -136,7 +144,6 @@ impl Session<'_> {
                 }
             }
             if descriptor & blocks::EOD != 0 {
-                seen += 1;
                 sending.retain(|it| !Arc::ptr_eq(it, &channel));
             }
             if descriptor & blocks::CLOSE != 0 {

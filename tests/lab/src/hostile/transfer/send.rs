@@ -1,7 +1,9 @@
 //! RETR, ERET and listings.
 
-use super::*;
 use std::time::Duration;
+
+use super::super::data::Route;
+use super::*;
 
 /// Bytes of one block, and of one write in stream mode.
 const PIECE: usize = 64 * 1024;
@@ -104,9 +106,11 @@ impl Session<'_> {
             }
         }
         if self.extended {
-            let count = self.channels.len() as u64;
+            // Each address that was named is told the end for itself, as separate data nodes do.
+            let nodes = if let Route::Active(addresses) = &self.route { addresses.len() } else { 1 };
+            let count = (self.channels.len() / nodes.max(1)) as u64;
             for (index, channel) in self.channels.iter().enumerate() {
-                put(channel, &if index == 0 { blocks::eof(count) } else { blocks::eod() })?;
+                put(channel, &if index < nodes { blocks::eof(count) } else { blocks::eod() })?;
             }
         } else {
             // Whatever the client might have sent there is read, lest the end become a reset.
