@@ -203,8 +203,11 @@ impl Pipeline {
                     return Err(error);
                 }
                 Err(Stop::Step(error)) => {
-                    self.current = None;
+                    let current = self.current.take();
+                    // Another session is asked for what was asked for behind it.
+                    self.restart();
                     session.control.quit();
+                    self.keep(current);
                     return Err(error);
                 }
                 Err(Stop::Set(error)) if !self.is_proven() => {
