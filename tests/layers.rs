@@ -20,7 +20,9 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("hooks", &[]),
     // The engine knows no FTP: it gets addresses, bytes and credentials, and gives errors.
     ("engine", &["error"]),
-    ("session", &["engine", "credential", "error", "options", "protocol", "types", "url"]),
+    // Data channels as a session sees them: C's, or ours.
+    ("channel", &["engine", "error", "protocol", "types"]),
+    ("session", &["channel", "engine", "credential", "error", "options", "protocol", "types", "url"]),
     ("client", &["session", "engine", "credential", "error", "options", "protocol", "types", "url"]),
     ("ops", &["client", "session", "credential", "error", "options", "protocol", "types", "url"]),
     ("data", &["client", "session", "credential", "error", "options", "protocol", "types", "url"]),
