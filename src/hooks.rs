@@ -11,6 +11,7 @@
 //! What must never live here: anything that a check needs in order to work.
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -49,6 +50,11 @@ pub(crate) fn without(check: &str) -> bool {
     switched_off().is_some_and(|off| off == check)
 }
 
+/// Whether this process is such a child: what it begins before its scenario is not cleared away.
+pub(crate) fn is_child() -> bool {
+    switched_off().is_some()
+}
+
 fn switched_off() -> Option<&'static str> {
     static OFF: OnceLock<Option<String>> = OnceLock::new();
     OFF.get_or_init(|| std::env::var(VARIABLE).ok()).as_deref()
@@ -82,7 +88,7 @@ pub(crate) fn bites_in_children<F>(
     test: &str,
     check: &str,
     ends: &[Outcome],
-    environment: &[(&str, &str)],
+    environment: &[(&str, PathBuf)],
     scenario: impl Fn() -> F,
 ) where
     F: Future<Output = Outcome>,
@@ -126,13 +132,13 @@ fn run(scenario: impl Future<Output = Outcome>) -> Outcome {
 }
 
 /// Runs one test of this binary in a process of its own with a check switched off; gives its end, and what it said.
-fn child(test: &str, without: &str, environment: &[(&str, &str)]) -> (Outcome, String) {
+fn child(test: &str, without: &str, environment: &[(&str, PathBuf)]) -> (Outcome, String) {
     let output = tempfile::tempfile().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(VARIABLE, without)
         .env("RUST_BACKTRACE", "0")
-        .envs(environment.iter().copied())
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(output.try_clone().unwrap())
         .stderr(output.try_clone().unwrap())

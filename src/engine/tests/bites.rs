@@ -105,7 +105,7 @@ fn k1_descriptors_that_select_cannot_take() {
 
 #[test]
 fn k2_memory_that_is_lent_is_lent_once() {
-    let pool = buffer::Pool::new(4096, Arc::default());
+    let pool = Pool::new(4096, Arc::default());
     let mut lent = std::collections::BTreeSet::new();
     let (mut registered, mut shown) = (Vec::new(), Vec::new());
     for round in 0..64 {
@@ -165,10 +165,16 @@ fn k8_data_behind_the_end_of_the_data() {
 
 #[test]
 fn k10_the_thread_model_is_ours_whatever_the_environment_says() {
-    bites_in_children(this_test!(), "K10", &[Exited(1)], &[("GLOBUS_THREAD_MODEL", "nonsense")], || async {
-        Engine::handle().unwrap().wait_until_active().unwrap();
-        Well
-    });
+    bites_in_children(
+        this_test!(),
+        "K10",
+        &[Exited(1)],
+        &[("GLOBUS_THREAD_MODEL", "nonsense".into())],
+        || async {
+            Engine::handle().unwrap().wait_until_active().unwrap();
+            Well
+        },
+    );
 }
 
 #[test]
