@@ -12,6 +12,8 @@ mod many;
 mod put;
 mod reader;
 mod stall;
+#[cfg(test)]
+mod tests;
 mod third_party;
 mod third_party_builder;
 mod third_party_choices;

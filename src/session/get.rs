@@ -365,7 +365,10 @@ impl ActiveGet {
                 }
                 continue;
             }
-            if flow.data_ended && flow.last.is_some() {
+            let confirmed = flow.last.is_some();
+            #[cfg(test)]
+            let confirmed = confirmed || crate::hooks::without("confirmation");
+            if flow.data_ended && confirmed {
                 self.flow = None;
                 return Poll::Ready(self.complete().map(|()| None));
             }
@@ -451,6 +454,10 @@ impl ActiveGet {
 
     /// Everything is here and confirmed: is it all?
     fn complete(&self) -> Result<()> {
+        #[cfg(test)]
+        if crate::hooks::without("size") {
+            return Ok(());
+        }
         match self.expected {
             Some(expected) if self.received != expected => Err(self.wrong_length(expected)),
             _ if self.has_holes() => Err(Error::new(

@@ -322,7 +322,13 @@ impl Attempt<'_> {
                 replies.extend(asked);
                 tail = Some(behind);
             }
-            let reply = replies[1].last().await?;
+            let reply = if certain && !self.sequential {
+                // PASS was sent behind USER, and is dropped by a server that reads one command at a time.
+                replies[1].within(SILENCE.min(self.login.reply_limit));
+                self.answer(&mut replies[1]).await?
+            } else {
+                replies[1].last().await?
+            };
             // pyftpdlib thinks about a wrong password for seconds, and answers FEAT meanwhile.
             if reply.code() == FEATURES && !self.sequential {
                 return Err(Failed::DoesNotQueue);

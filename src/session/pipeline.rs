@@ -280,6 +280,11 @@ impl Pipeline {
             if asked.first.is_some() {
                 continue;
             }
+            #[cfg(test)]
+            if crate::hooks::without("a run for an accepted file") {
+                asked.first = Some(Ok(ready.port.read(self.options.window_blocks)));
+                continue;
+            }
             match asked.transfer.poll_next(&mut cx) {
                 Poll::Ready(Ok(reply)) if reply.is_preliminary() => {
                     asked.first = Some(Ok(ready.port.read(self.options.window_blocks)));
