@@ -175,6 +175,11 @@ impl Login {
             let attempt = Attempt { login: self, control, sequential };
             match attempt.run(greeting, handshake).await {
                 Ok(session) => {
+                    // Whoever waits would ask for another session at once, and so on for ever with a server that breaks
+                    // each one behind its last reply.
+                    if let Some(reason) = session.control.why_closed() {
+                        return Err(self.in_login(reason));
+                    }
                     counters.logins.one_more();
                     return Ok(session);
                 }

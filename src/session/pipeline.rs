@@ -89,7 +89,7 @@ struct Current {
     /// Data of this file went to the caller: it cannot be asked for again unnoticed.
     shown: bool,
     data_ended: bool,
-    /// The final reply, once it is there.
+    /// The final reply, once it is there, whatever it says: it comes only once.
     last: Option<Reply>,
 }
 
@@ -299,7 +299,7 @@ impl Pipeline {
     /// An error is the current file's; what was asked for behind it is not forgotten.
     async fn recover(&mut self, session: &mut Session, error: Error) -> Result<()> {
         let Some(current) = self.current.take() else { return Err(error) };
-        let Current { item, run, mut transfer, shown, .. } = current;
+        let Current { item, run, mut transfer, shown, last, .. } = current;
         // Refused files are asked for again as well: the reason may have been the broken set.
         let mut asked = std::mem::take(&mut self.asked);
         for asked in asked.iter().rev() {
@@ -309,7 +309,11 @@ impl Pipeline {
         drop(run);
         self.ready = None;
         transfer.within(self.limits.reply);
-        if let Err(error) = transfer.last().await {
+        let last = match last {
+            Some(reply) => Ok(reply),
+            None => transfer.last().await,
+        };
+        if let Err(error) = last {
             if !shown && is_lost(session, &error) && matches!(self.what, What::Listings { .. }) {
                 self.waiting.push_front(item);
             }
@@ -445,11 +449,12 @@ impl Current {
         let reply = match self.last.take() {
             Some(reply) => reply,
             None => match tokio::time::timeout(limits.stall, self.transfer.last()).await {
-                Ok(reply) => reply?,
+                Ok(reply) => reply.map_err(|error| error.with_phase(Phase::Completion))?,
                 Err(_) => return Err(Stop::Set(limits.unconfirmed())),
             },
         };
         if !reply.is_completion() {
+            self.last = Some(reply.clone());
             let error =
                 Error::from_reply(reply, Phase::Completion, "the server did not complete the transfer");
             return Err(Stop::Set(error));
@@ -476,10 +481,11 @@ impl Current {
                 biased;
                 arrival = self.run.next() => return Ok(arrival),
                 reply = self.transfer.next(), if self.last.is_none() => {
-                    let reply = reply?;
+                    let reply = reply.map_err(|error| error.with_phase(Phase::Data))?;
                     if reply.is_completion() {
                         self.last = Some(reply);
                     } else if !reply.is_preliminary() {
+                        self.last = Some(reply.clone());
                         return Err(Stop::Set(Error::from_reply(reply, Phase::Data, "the server ended the transfer")));
                     }
                 }

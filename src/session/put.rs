@@ -257,6 +257,8 @@ impl ActivePut {
     }
 
     fn hear(&mut self, reply: Result<Reply>) -> Result<()> {
+        let phase = if self.finished { Phase::Completion } else { Phase::Data };
+        let reply = reply.map_err(|error| error.with_phase(phase));
         let reply = reply.inspect_err(|error| self.lost = Some(error.clone()))?;
         self.account.hear(&reply);
         if !reply.is_preliminary() {

@@ -62,7 +62,9 @@ pub(super) fn cases() -> Vec<Case> {
             base().listing("/d", vec![b'x'; 10 << 20])
         }),
         Case::new("MLSD: lines without end", Op::List, Expect::That(many_lines), || {
-            base().listing("/d", b"Type=file;Size=1; x\r\n".repeat(1000)).at(Step::DataEnd, Act::Endless)
+            base()
+                .listing("/d", b"Type=file;Size=1; x\r\n".repeat(1000))
+                .at(Step::Data { after: 0 }, Act::Endless)
         })
         .and(Duration::from_secs(20)),
         Case::new("tree without end, walked", stream, Expect::That(deep), || base().endless_tree("/d"))
@@ -72,7 +74,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new(
             "tree without end, removed",
             Op::RemoveAll,
-            fails(Timeout(TimeoutKind::Total), Phase::Data),
+            fails(Timeout(TimeoutKind::Total), Phase::Command),
             || base().endless_tree("/d"),
         )
         .and(Duration::from_secs(4)),

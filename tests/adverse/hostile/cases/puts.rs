@@ -4,7 +4,7 @@ use super::*;
 use ErrorKind::{ConnectionLost, NoSpace, PermissionDenied, Protocol, Timeout};
 use gridftp::TimeoutKind;
 
-const HALF: Step = Step::Data { after: 100_000 };
+const HALF: Step = Step::Data { after: 350_000 };
 
 pub(super) fn cases() -> Vec<Case> {
     let put = |name, step, act, expect| Case::at(name, Op::Put(0), step, act, expect);
@@ -41,7 +41,7 @@ pub(super) fn cases() -> Vec<Case> {
         put("STOR: reset half-way, 226", HALF, Act::Reset, Expect::That(not_stored)),
         put(
             "STOR: a byte is left out, 226",
-            Step::Data { after: 199_999 },
+            Step::Data { after: LENGTH as u64 - 1 },
             Act::End,
             Expect::That(not_stored),
         ),
@@ -83,7 +83,7 @@ pub(super) fn cases() -> Vec<Case> {
             "STOR: full disk half-way",
             HALF,
             Act::reply("452 No space left on device"),
-            fails(NoSpace, Phase::Data),
+            fails_late(NoSpace),
         ),
         blocks(
             "STOR in E: denied",
