@@ -462,9 +462,9 @@ impl Current {
         match self.expected {
             Some(expected) if expected != self.received => {
                 let message = format!("the server announced {expected} bytes and sent {}", self.received);
-                Err(Stop::File(
-                    Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Server),
-                ))
+                // Bytes too few or too many may be the next file's: nothing that is on this set can be believed any more.
+                self.last = Some(reply);
+                Err(Stop::Set(Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Server)))
             }
             _ => Ok(None),
         }

@@ -153,6 +153,14 @@ pub(super) fn cases() -> Vec<Case> {
             others_right,
         ),
         many("pipeline: EOF count 0", START, Act::Wire([block(0, &second), eof(0)].concat()), others_right),
+        many("pipeline: 451 behind the third", Step::Final, Act::reply("451 disk error"), others_right),
+        many(
+            "pipeline: 451 in the third",
+            Step::Data { after: 20_000 },
+            Act::reply("451 disk error"),
+            others_right,
+        ),
+        many("pipeline: SIZE of the third lies", Step::Command("SIZE"), Act::reply("213 5"), others_right),
         many("pipeline: stalls in the third", START, Act::Silence, none_wrong),
         many("pipeline: reset in the third", START, Act::Reset, others_right),
         many("pipeline: lost in the third", Step::Accepted, Act::Reset, none_wrong),
@@ -185,7 +193,10 @@ fn scattered() -> Vec<u8> {
 fn refused(done: &Done) -> Result<String, String> {
     let error = done.result.as_ref().err().ok_or("success")?;
     let (kind, side, phase) = (error.kind(), error.side(), error.phase());
-    let known = matches!(kind, Protocol | Truncated | ConnectionLost | Timeout(TimeoutKind::Stall));
+    let known = matches!(
+        kind,
+        Protocol | Truncated | ConnectionLost | Timeout(TimeoutKind::Stall | TimeoutKind::FirstByte)
+    );
     ensure(known && side == Some(Side::Server), || "another kind or side".into())?;
     ensure(matches!(phase, Phase::Data | Phase::Completion), || "another phase".into())?;
     good(&format!("{kind:?} {phase:?}"))
