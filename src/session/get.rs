@@ -352,11 +352,11 @@ impl ActiveGet {
             if flow.last.is_none()
                 && let Poll::Ready(reply) = flow.pending.poll_next(cx)
             {
-                let reply = in_step(reply?)?;
+                let phase = if flow.data_ended { Phase::Completion } else { Phase::Data };
+                let reply = reply.and_then(in_step).map_err(|error| error.with_phase(phase))?;
                 if reply.is_completion() {
                     flow.last = Some(reply);
                 } else if !reply.is_preliminary() {
-                    let phase = if flow.data_ended { Phase::Completion } else { Phase::Data };
                     return Poll::Ready(Err(Error::from_reply(
                         reply,
                         phase,

@@ -93,7 +93,7 @@ struct Current {
     /// Data of this file went to the caller: it cannot be asked for again unnoticed.
     shown: bool,
     data_ended: bool,
-    /// The final reply, once it is there.
+    /// The final reply, once it is there, whatever it says: it comes only once.
     last: Option<Reply>,
 }
 
@@ -463,12 +463,13 @@ impl Current {
         let reply = match self.last.take() {
             Some(reply) => reply,
             None => match tokio::time::timeout(limits.stall, self.transfer.last()).await {
-                Ok(reply) => reply?,
+                Ok(reply) => reply.map_err(|error| error.with_phase(Phase::Completion))?,
                 Err(_) => return Err(Stop::Set(limits.unconfirmed())),
             },
         };
         let reply = in_step(reply).map_err(Stop::Step)?;
         if !reply.is_completion() {
+            self.last = Some(reply.clone());
             let error =
                 Error::from_reply(reply, Phase::Completion, "the server did not complete the transfer");
             return Err(Stop::Set(error));
@@ -476,9 +477,9 @@ impl Current {
         match self.expected {
             Some(expected) if expected != self.received => {
                 let message = format!("the server announced {expected} bytes and sent {}", self.received);
-                Err(Stop::File(
-                    Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Server),
-                ))
+                // Bytes too few or too many may be the next file's: nothing that is on this set can be believed any more.
+                self.last = Some(reply);
+                Err(Stop::Set(Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Server)))
             }
             // With or without a size: as no byte comes twice, a file without gaps is all of it.
             _ if !self.run.is_gapless(true) => Err(Stop::File(
@@ -504,10 +505,11 @@ impl Current {
                 biased;
                 arrival = self.run.next() => return Ok(arrival),
                 reply = self.transfer.next(), if self.last.is_none() => {
-                    let reply = reply?;
+                    let reply = reply.map_err(|error| error.with_phase(Phase::Data))?;
                     if reply.is_completion() {
                         self.last = Some(reply);
                     } else if !reply.is_preliminary() {
+                        self.last = Some(reply.clone());
                         return Err(Stop::Set(Error::from_reply(reply, Phase::Data, "the server ended the transfer")));
                     }
                 }

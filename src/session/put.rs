@@ -257,7 +257,9 @@ impl ActivePut {
     }
 
     fn hear(&mut self, reply: Result<Reply>) -> Result<()> {
-        let reply = reply.and_then(in_step).inspect_err(|error| self.lost = Some(error.clone()))?;
+        let phase = if self.finished { Phase::Completion } else { Phase::Data };
+        let reply = reply.and_then(in_step).map_err(|error| error.with_phase(phase));
+        let reply = reply.inspect_err(|error| self.lost = Some(error.clone()))?;
         self.account.hear(&reply);
         if !reply.is_preliminary() {
             self.confirmed = Some(reply);
