@@ -16,6 +16,7 @@ mod third_party;
 mod third_party_builder;
 mod third_party_choices;
 mod third_party_many;
+mod unseen;
 mod writer;
 
 pub use builder::{GetBuilder, PutBuilder};

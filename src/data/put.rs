@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::client::Exclusive;
+use crate::data::unseen::Unseen;
 use crate::data::{PutBuilder, Writer};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::protocol::command::Command;
@@ -104,7 +105,9 @@ impl Put {
         let path = request.path.clone();
         let whole_file =
             matches!(request.placement, Placement::Replace) && request.options.storage_module.is_none();
+        let unseen = Unseen::new(&url);
         let result = lease.start_put(request).await;
+        unseen.seen();
         if lease.control.is_open() {
             lease.mark_clean();
         }
@@ -290,16 +293,18 @@ impl Drop for Put {
         // What the server called complete is not deleted, whatever was wrong with it.
         let incomplete = !active.is_confirmed();
         let last = active.cancel();
-        // Without a runtime nobody can wait for the server: the session ends with this.
+        // If the runtime throws the task away, nobody waits for the server: the session ends with this.
         lease.mark_broken();
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let url = self.url.clone();
-        runtime.spawn(async move {
+        let unseen = Unseen::new(&url);
+        // The session's own runtime: this may be dropped in a thread that has none.
+        lease.runtime().spawn(async move {
             let ended = match last {
                 Ok(Some(mut last)) => last.last().await.map(drop),
                 other => other.map(drop),
             };
             if let Err(error) = ended {
+                unseen.seen();
                 tracing::warn!(%url, %error, "an incomplete file may be left: the server did not end its transfer");
                 return;
             }
@@ -312,6 +317,7 @@ impl Drop for Put {
                     Err(error) => tracing::warn!(%url, %error, "an incomplete file could not be deleted"),
                 }
             }
+            unseen.seen();
             if lease.control.is_open() {
                 lease.mark_clean();
             }
