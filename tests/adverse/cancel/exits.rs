@@ -29,7 +29,7 @@ fn busy(runtime: &Runtime, client: &Client, base: &str) {
                 let big = format!("{base}/big");
                 let to = format!("{base}/put-{task}-{round}");
                 match task % 6 {
-                    0 | 1 => drop(client.get(big).mode(mode).parallelism(2).await.unwrap().bytes().await),
+                    0 | 1 => drop(client.get(big).mode(mode).await.unwrap().bytes().await),
                     2 => {
                         let mut put = client.put(to).mode(mode).await.unwrap();
                         put.write(Bytes::from(vec![7; 3_000_000])).await.unwrap();
@@ -52,7 +52,7 @@ fn runtime(current_thread: bool) -> Runtime {
 
 /// The child's part: is busy, says so, and ends.
 fn child(step: &str, base: &str) {
-    let (how, moment) = step.split_once(' ').unwrap();
+    let (how, moment) = step.rsplit_once(' ').unwrap();
     let moment = Duration::from_millis(moment.parse().unwrap());
     let runtime = runtime(how.contains("current"));
     let client = builder().build().unwrap();
