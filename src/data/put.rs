@@ -290,7 +290,8 @@ fn finished() -> Error {
 impl Drop for Put {
     fn drop(&mut self) {
         let Some(Open { mut lease, active, path, whole_file }) = self.open.take() else { return };
-        // What the server called complete is not deleted, whatever was wrong with it.
+        // What the server called complete is deleted only if it is known to be cut off: a stream that ended too early is
+        // confirmed like any other.
         let incomplete = !active.is_confirmed();
         let last = active.cancel();
         // If the runtime throws the task away, nobody waits for the server: the session ends with this.

@@ -88,8 +88,10 @@ struct Current {
     /// Data of this file went to the caller: it cannot be asked for again unnoticed.
     shown: bool,
     data_ended: bool,
-    /// The final reply, once it is there.
+    /// The final reply, if it was a good one, until it is looked at.
     last: Option<Reply>,
+    /// The final reply was read, whatever it said: there is no other one to wait for.
+    answered: bool,
 }
 
 /// What comes next from a pipeline.
@@ -298,7 +300,7 @@ impl Pipeline {
     /// An error is the current file's; what was asked for behind it is not forgotten.
     async fn recover(&mut self, session: &mut Session, error: Error) -> Result<()> {
         let Some(current) = self.current.take() else { return Err(error) };
-        let Current { item, run, mut transfer, shown, .. } = current;
+        let Current { item, run, mut transfer, shown, answered, .. } = current;
         // Refused files are asked for again as well: the reason may have been the broken set.
         let mut asked = std::mem::take(&mut self.asked);
         for asked in asked.iter().rev() {
@@ -308,7 +310,7 @@ impl Pipeline {
         drop(run);
         self.ready = None;
         transfer.within(self.limits.reply);
-        if let Err(error) = transfer.last().await {
+        if !answered && let Err(error) = transfer.last().await {
             if !shown && is_lost(session, &error) && matches!(self.what, What::Listings { .. }) {
                 self.waiting.push_front(item);
             }
@@ -418,6 +420,7 @@ impl Current {
             shown: false,
             data_ended: false,
             last: None,
+            answered: false,
         }
     }
 
@@ -448,6 +451,7 @@ impl Current {
                 Err(_) => return Err(Stop::Set(limits.unconfirmed())),
             },
         };
+        self.answered = true;
         if !reply.is_completion() {
             let error =
                 Error::from_reply(reply, Phase::Completion, "the server did not complete the transfer");
@@ -476,9 +480,10 @@ impl Current {
                 arrival = self.run.next() => return Ok(arrival),
                 reply = self.transfer.next(), if self.last.is_none() => {
                     let reply = reply?;
+                    self.answered = !reply.is_preliminary();
                     if reply.is_completion() {
                         self.last = Some(reply);
-                    } else if !reply.is_preliminary() {
+                    } else if self.answered {
                         return Err(Stop::Set(Error::from_reply(reply, Phase::Data, "the server ended the transfer")));
                     }
                 }
