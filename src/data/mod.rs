@@ -7,6 +7,7 @@
 
 mod builder;
 mod choices;
+mod claims;
 mod get;
 mod many;
 mod put;

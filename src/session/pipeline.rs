@@ -28,6 +28,9 @@ const RUNS_AHEAD: usize = 16;
 /// How often what is left is asked for again after the set was lost.
 const RESTARTS: usize = 3;
 
+/// How often a refusal without a reason makes what is left be asked for again on a fresh set.
+const DOUBTS: usize = 3;
+
 /// One file of a pipeline.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
@@ -47,6 +50,7 @@ pub(crate) struct Pipeline {
     options: DataOptions,
     limits: Limits,
     restarts: usize,
+    doubts: usize,
     /// The file that is being read.
     current: Option<Current>,
 }
@@ -118,6 +122,7 @@ impl Pipeline {
             options,
             limits,
             restarts: RESTARTS,
+            doubts: DOUBTS,
             current: None,
         }
     }
@@ -154,27 +159,75 @@ impl Pipeline {
                 Err(_) => {}
             }
         }
-        self.refill(session).await?;
-        self.start_runs();
-        let Some(mut asked) = self.asked.pop_front() else { return Ok(None) };
-        let index = asked.item.index;
-        let first = match asked.first.take() {
-            Some(first) => first,
-            None => self.first_reply(&mut asked.transfer).await,
-        };
-        match first {
-            Ok(run) => {
-                asked.transfer.within(None);
-                self.current = Some(Current::new(asked.item, run, asked.transfer, asked.size));
-                Ok(Some(Next::File(index)))
+        loop {
+            self.refill(session).await?;
+            self.start_runs();
+            let Some(mut asked) = self.asked.pop_front() else { return Ok(None) };
+            let index = asked.item.index;
+            let first = match asked.first.take() {
+                Some(first) => first,
+                None => self.first_reply(&mut asked.transfer).await,
+            };
+            match first {
+                Ok(run) => {
+                    asked.transfer.within(None);
+                    self.current = Some(Current::new(asked.item, run, asked.transfer, asked.size));
+                    return Ok(Some(Next::File(index)));
+                }
+                Err(error) if is_lost(session, &error) => {
+                    // It was not answered: the next session is asked for it again.
+                    self.asked.push_front(asked);
+                    return Err(error);
+                }
+                Err(error) if self.is_doubtful(&error) => {
+                    tracing::debug!(%error, "a file was refused without a reason");
+                    self.doubts -= 1;
+                    let behind = self.put_back();
+                    self.waiting.push_front(asked.item);
+                    self.hear_out(session, behind).await?;
+                }
+                Err(error) => return Ok(Some(Next::Refused(index, error))),
             }
-            Err(error) if is_lost(session, &error) => {
-                // It was not answered: the next session is asked for it again.
-                self.asked.push_front(asked);
-                Err(error)
-            }
-            Err(error) => Ok(Some(Next::Refused(index, error))),
         }
+    }
+
+    /// Whether a refusal may be about the data channels instead of the file: globus-gridftp-server says "500 Command failed"
+    /// to all that was asked for when its connection broke before the first byte.
+    fn is_doubtful(&self, error: &Error) -> bool {
+        self.doubts > 0 && matches!(self.what, What::Files { .. }) && error.kind() == ErrorKind::Refused
+    }
+
+    /// All that was asked for waits again, and the set is closed. The answers are still to be [heard](Self::hear_out).
+    fn put_back(&mut self) -> VecDeque<Asked> {
+        let asked = std::mem::take(&mut self.asked);
+        for asked in asked.iter().rev() {
+            self.waiting.push_front(asked.item.clone());
+        }
+        // Without runs and port the connections are closed; the server then ends what it had accepted.
+        self.ready = None;
+        asked
+    }
+
+    /// Reads all replies to what was put back.
+    async fn hear_out(&self, session: &Session, asked: VecDeque<Asked>) -> Result<()> {
+        for mut asked in asked {
+            let first = match asked.first.take() {
+                Some(first) => first.map(drop),
+                None => asked.transfer.next().await.and_then(|reply| match reply.is_preliminary() {
+                    true => Ok(()),
+                    false => Err(refusal(reply)),
+                }),
+            };
+            match first {
+                Ok(()) => {
+                    asked.transfer.within(self.limits.reply);
+                    asked.transfer.last().await?;
+                }
+                Err(error) if is_lost(session, &error) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// The next block of the current file; None at its confirmed end.
@@ -302,13 +355,8 @@ impl Pipeline {
         let Some(current) = self.current.take() else { return Err(error) };
         let Current { item, run, mut transfer, shown, answered, .. } = current;
         // Refused files are asked for again as well: the reason may have been the broken set.
-        let mut asked = std::mem::take(&mut self.asked);
-        for asked in asked.iter().rev() {
-            self.waiting.push_front(asked.item.clone());
-        }
-        // Without runs and port the connections are closed; the server then ends what it had accepted.
+        let asked = self.put_back();
         drop(run);
-        self.ready = None;
         transfer.within(self.limits.reply);
         if !answered && let Err(error) = transfer.last().await {
             if !shown && is_lost(session, &error) && matches!(self.what, What::Listings { .. }) {
@@ -316,23 +364,7 @@ impl Pipeline {
             }
             return Err(error);
         }
-        for asked in &mut asked {
-            let first = match asked.first.take() {
-                Some(first) => first.map(drop),
-                None => asked.transfer.next().await.and_then(|reply| match reply.is_preliminary() {
-                    true => Ok(()),
-                    false => Err(refusal(reply)),
-                }),
-            };
-            match first {
-                Ok(()) => {
-                    asked.transfer.within(self.limits.reply);
-                    asked.transfer.last().await?;
-                }
-                Err(error) if is_lost(session, &error) => return Err(error),
-                Err(_) => {}
-            }
-        }
+        self.hear_out(session, asked).await?;
         tracing::debug!(%error, left = self.waiting.len(), "the data channels of a pipeline broke");
         // Blocks that the caller has seen cannot come a second time.
         if shown || self.restarts == 0 {

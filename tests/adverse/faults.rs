@@ -1,5 +1,6 @@
 //! Connections that are cut, reset, stalled or black-holed at any byte, through a proxy before a real server.
 
+mod named;
 mod random;
 
 use gridftp_lab::proxy::{Passed, Where};

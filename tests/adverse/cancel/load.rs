@@ -120,8 +120,10 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn anonymous() -> Arc<Self> {
-        let striped = Server::anonymous().striped(2).start();
-        Self::over(Server::anonymous().start(), Server::anonymous().start(), Some(striped), None)
+        // As in production: no line for each connection.
+        let anonymous = || Server::anonymous().log_level("ERROR");
+        let striped = anonymous().striped(2).start();
+        Self::over(anonymous().start(), anonymous().start(), Some(striped), None)
     }
 
     pub(super) fn gsi(pki: &Pki) -> Arc<Self> {

@@ -124,12 +124,13 @@ impl Hub {
     }
 
     fn step(&mut self) {
+        // Held while bytes move: whoever has received some finds them counted.
+        let mut shared = lock(&self.shared);
         for (relay, _) in &mut self.relays {
             let owner = relay.connection;
             let doors = &mut self.doors;
             relay.step(&mut |way, target| open_door(doors, owner, way, target));
         }
-        let mut shared = lock(&self.shared);
         for (relay, at) in &mut self.relays {
             shared.struck += std::mem::take(&mut relay.struck);
             if let Some(passed) = shared.passed.get_mut(*at) {
