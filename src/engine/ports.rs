@@ -215,6 +215,11 @@ impl Ports {
         self.ports.is_empty()
     }
 
+    /// Whether there are handles that could not be freed.
+    pub(super) fn has_parked(&self) -> bool {
+        !self.parked.is_empty()
+    }
+
     pub(super) fn connected(&mut self, id: Id, failure: Option<Failure>) {
         let Some(port) = self.ports.get_mut(&id) else {
             if !self.parked.contains_key(&id) {

@@ -291,6 +291,11 @@ impl State {
             }
             let tick = self.ports.tick();
             if self.ending.is_some() && self.ports.is_empty() {
+                self.contexts.close_all();
+                // A parked handle may look at its credential for ever.
+                if !self.ports.has_parked() {
+                    self.credentials.release_all();
+                }
                 if let Some(answer) = self.ending.take() {
                     let _ = answer.send(Ok(()));
                 }
