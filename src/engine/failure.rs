@@ -30,8 +30,10 @@ pub(crate) enum FailureKind {
     EndOfFile,
     /// Our own force_close.
     Closed,
-    /// A descriptor below 1024 cannot be had.
+    /// A descriptor (below 1024, for data channels) cannot be had.
     NoDescriptor,
+    /// This process is a forked child.
+    Forked,
     /// The peer broke the rules of the channel.
     Violation,
     /// Something else.
@@ -50,6 +52,7 @@ impl Failure {
     /// As an error of a data channel.
     pub(crate) fn into_data_error(self, phase: Phase, doing: &'static str) -> Error {
         let (kind, side) = match self.kind {
+            FailureKind::Forked => return super::fork::refusal(),
             FailureKind::Errno(errno) => {
                 let refused = [
                     rustix::io::Errno::CONNREFUSED,
@@ -79,6 +82,16 @@ impl Failure {
 impl From<Failure> for Error {
     /// As an error of a login: GSSAPI's word on credentials, names and trust.
     fn from(failure: Failure) -> Self {
+        match failure.kind {
+            FailureKind::Forked => return super::fork::refusal(),
+            FailureKind::NoDescriptor => {
+                let message = "no descriptor is left for the security library; close files first";
+                return Self::new(ErrorKind::TooManyOpenFiles, Phase::Login, message)
+                    .with_side(Side::Local)
+                    .with_source(failure);
+            }
+            _ => {}
+        }
         let text = failure.text.as_str();
         let expired = matches!(failure.kind, FailureKind::Gss(major) if major & ROUTINE == EXPIRED)
             || text.contains("expired")

@@ -101,6 +101,7 @@ impl ReadRun {
         if self.ended {
             return Poll::Ready(Ok(None));
         }
+        super::fork::check_engine()?;
         loop {
             let arrival = std::task::ready!(self.arrivals.poll_recv(cx));
             if let Some(taken) = self.take(arrival) {
@@ -222,6 +223,7 @@ impl WriteRun {
     ///
     /// Cancel safe: nothing is taken.
     pub(crate) async fn ready(&self) -> Result<(), Failure> {
+        super::fork::check_engine()?;
         match self.shared.permits.acquire().await {
             // The permit goes back at once; `post` takes it. Only the run's one owner takes permits, so it is still there.
             Ok(_permit) => Ok(()),
@@ -233,6 +235,7 @@ impl WriteRun {
     ///
     /// In stream mode blocks go out in the order of posting and `offset` means nothing.
     pub(crate) fn post(&mut self, offset: u64, data: Bytes) -> Result<bool, Failure> {
+        super::fork::check_engine()?;
         match self.shared.permits.try_acquire() {
             Ok(permit) => {
                 permit.forget();
@@ -256,6 +259,7 @@ impl WriteRun {
         if self.ended {
             return Ok(());
         }
+        super::fork::check_engine()?;
         if !self.finishing {
             self.finishing = true;
             self.engine.push(Command::Finish { port: self.port, run: self.run });
