@@ -197,9 +197,9 @@ pub use data::{
     Block, Get, GetBuilder, GetMany, GetManyBuilder, ManyFile, PairOutcome, Put, PutBuilder, PutSummary,
     Reader, ThirdParty, ThirdPartyBuilder, ThirdPartyMany, ThirdPartyManyBuilder, ThirdPartySummary, Writer,
 };
+pub use error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 #[doc(inline)]
 pub use globus_sys::large_fd;
-pub use error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 pub use ops::{
     ListFormat, ListStream, NotEntered, NotRemoved, RawListing, RemoveReport, WalkEntry, WalkStream,
 };

@@ -45,6 +45,11 @@ impl Failure {
         Self { kind, text: text.into() }
     }
 
+    /// Whether the other side had no part in it, and has not noticed.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(self.kind, FailureKind::NoDescriptor | FailureKind::Forked)
+    }
+
     pub(super) fn gone() -> Self {
         Self::new(FailureKind::Closed, "the engine has been shut down")
     }
@@ -53,6 +58,13 @@ impl Failure {
     pub(crate) fn into_data_error(self, phase: Phase, doing: &'static str) -> Error {
         let (kind, side) = match self.kind {
             FailureKind::Forked => return super::fork::refusal(),
+            // Whatever was under way by then, a channel is what could not be had.
+            FailureKind::NoDescriptor => {
+                let message = "no descriptor is left that Globus can use";
+                return Error::new(ErrorKind::TooManyOpenFiles, Phase::DataSetup, message)
+                    .with_side(Side::Local)
+                    .with_source(self);
+            }
             FailureKind::Errno(errno) => {
                 let refused = [
                     rustix::io::Errno::CONNREFUSED,
@@ -70,7 +82,6 @@ impl Failure {
                 }
             }
             FailureKind::Gss(_) => (ErrorKind::Authentication, Side::Server),
-            FailureKind::NoDescriptor => (ErrorKind::TooManyOpenFiles, Side::Local),
             FailureKind::Violation => (ErrorKind::Protocol, Side::Server),
             FailureKind::Closed => (ErrorKind::Aborted, Side::Local),
             FailureKind::EndOfFile | FailureKind::Other => (ErrorKind::ConnectionLost, Side::Server),

@@ -22,8 +22,9 @@ const MARGIN: i32 = 64;
 /// The soft limit that is asked for. Globus sizes its tables by the limit it finds when it is activated.
 const WANTED: u64 = 16 * 1024;
 
-/// How many descriptors Globus has tables for; it answers an error to others.
-static TABLES: AtomicI32 = AtomicI32::new(SELECT_LIMIT);
+/// How many descriptors Globus has tables for; it answers an error to others. Until it is activated, the most that there will
+/// be.
+static TABLES: AtomicI32 = AtomicI32::new(16 * 1024);
 
 /// Raises the soft limit of open files as far as allowed (up to 16,384); a limit that is higher already is left alone.
 pub(super) fn raise_limit() {

@@ -10,7 +10,8 @@ use std::sync::{Mutex, Once, PoisonError};
 use super::failure::{Failure, FailureKind};
 use crate::error::{Error, ErrorKind, Phase, Side};
 
-const MESSAGE: &str = "this process was forked from one that uses this library; a child has to exec before it uses it too";
+const MESSAGE: &str =
+    "this process was forked from one that uses this library; a child has to exec before it uses it too";
 
 /// This process is a child of one that uses the library. A flag, as asking for the process's number would be a system call
 /// each time.

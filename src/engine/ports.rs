@@ -109,6 +109,11 @@ impl Ports {
         result
     }
 
+    pub(super) fn check(&self, id: Id) -> Result<(), Failure> {
+        let port = self.ports.get(&id).ok_or_else(Failure::gone)?;
+        port.failure.clone().map_or(Ok(()), Err)
+    }
+
     pub(super) fn peers(&mut self, id: Id, addresses: &[std::net::SocketAddr]) {
         let Some(port) = self.ports.get_mut(&id) else { return };
         let aimed = port.aim();

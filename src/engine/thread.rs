@@ -311,6 +311,7 @@ impl State {
             Command::Listen { port, on, ports, answer } => {
                 drop(answer.send(self.ports.listen(port, on, ports)));
             }
+            Command::Check { port, answer } => drop(answer.send(self.ports.check(port))),
             Command::Peers { port, addresses } => self.ports.peers(port, &addresses),
             Command::Connect { port, direction } => self.ports.connect(port, direction),
             Command::Read { port, run, feed } => self.ports.read(port, run, feed),
@@ -322,7 +323,8 @@ impl State {
             Command::Withdraw { port, run } => self.ports.withdraw(port, run),
             Command::Close { port } => self.ports.close(port),
             Command::ImportCredential { pem, answer } => {
-                let imported = self.ports.spare_files().and_then(|()| self.credentials.import(&self.engine, &pem));
+                let imported =
+                    self.ports.spare_files().and_then(|()| self.credentials.import(&self.engine, &pem));
                 drop(answer.send(imported));
             }
             Command::ReleaseCredential { credential } => self.credentials.release(credential),

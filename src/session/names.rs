@@ -125,7 +125,10 @@ mod tests {
         let all = (0..200).map(|n| async move { look_up("localhost", 1000 + n % 50).await.unwrap() });
         for (n, found) in futures_util::future::join_all(all).await.into_iter().enumerate() {
             let port = 1000 + u16::try_from(n).unwrap() % 50;
-            assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == port), "{found:?}");
+            assert!(
+                found.iter().all(|address| address.ip().is_loopback() && address.port() == port),
+                "{found:?}"
+            );
             assert!(!found.is_empty());
         }
         look_up("no-such-host.invalid", 21).await.unwrap_err();

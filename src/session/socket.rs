@@ -50,11 +50,7 @@ impl<T: AsyncRead + Unpin + Send + 'static> AsyncRead for Own<T> {
 }
 
 impl<T: AsyncWrite + Unpin + Send + 'static> AsyncWrite for Own<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(self.half()?).poll_write(cx, bytes)
     }
 

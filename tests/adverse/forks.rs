@@ -169,8 +169,12 @@ fn programs_started_meanwhile_inherit_no_connection() {
         let mine = sockets("/proc/self/fd");
         // What is started is `ls`, which shows what it has got.
         let output = std::process::Command::new("ls").args(["-l", "/proc/self/fd"]).output().unwrap();
-        let inherited: Vec<_> =
-            String::from_utf8(output.stdout).unwrap().lines().filter(|l| l.contains("socket:")).map(str::to_owned).collect();
+        let inherited: Vec<_> = String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .filter(|l| l.contains("socket:"))
+            .map(str::to_owned)
+            .collect();
         println!("{} sockets here, {} in a program that was started", mine, inherited.len());
         assert!(mine >= 2 * begun.len(), "{mine}");
         assert!(inherited.is_empty(), "{inherited:?}");
@@ -178,6 +182,7 @@ fn programs_started_meanwhile_inherit_no_connection() {
 }
 
 fn sockets(folder: &str) -> usize {
-    let links = std::fs::read_dir(folder).unwrap().filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    let links =
+        std::fs::read_dir(folder).unwrap().filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
     links.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
 }

@@ -299,7 +299,7 @@ fn refusal(state: &State) -> Option<Error> {
     if let Some(reason) = &state.closed {
         return Some(lost(format!("the connection was closed before: {reason}")).with_source(reason.clone()));
     }
-    state.quitting.then(|| lost("the session is being closed"))
+    (state.quitting || state.abandoned).then(|| lost("the session is being closed"))
 }
 
 /// A broken connection, seen from a command that had not been sent.

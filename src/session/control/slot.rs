@@ -222,6 +222,12 @@ impl PendingReply {
         self.shared.wake.notify_one();
     }
 
+    /// Closes the connection: the reply may never come, and nobody shall wait behind it.
+    pub(crate) fn give_up(&self) {
+        self.shared.lock().abandoned = true;
+        self.shared.wake.notify_one();
+    }
+
     /// If this is dropped before the command was sent, the command is not sent at all.
     pub(crate) fn withdraw_on_drop(mut self) -> Self {
         self.withdraw = true;
