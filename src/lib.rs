@@ -174,6 +174,7 @@
 
 #![deny(unsafe_code)]
 
+mod channel;
 mod client;
 mod credential;
 mod data;

@@ -45,12 +45,17 @@ impl Failure {
         Self { kind, text: text.into() }
     }
 
-    /// Whether the other side had no part in it, and has not noticed.
+    /// Whether the other side had no part in it, and has not noticed: this process lacks something.
     pub(crate) fn is_ours(&self) -> bool {
-        matches!(self.kind, FailureKind::NoDescriptor | FailureKind::Forked)
+        let full = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+        match self.kind {
+            FailureKind::NoDescriptor | FailureKind::Forked => true,
+            FailureKind::Errno(errno) => full.iter().any(|full| full.raw_os_error() == errno),
+            _ => false,
+        }
     }
 
-    pub(super) fn gone() -> Self {
+    pub(crate) fn gone() -> Self {
         Self::new(FailureKind::Closed, "the engine has been shut down")
     }
 

@@ -50,7 +50,7 @@ pub(crate) fn refusal() -> Error {
 }
 
 /// The same from the engine.
-pub(super) fn check_engine() -> Result<(), Failure> {
+pub(crate) fn check_engine() -> Result<(), Failure> {
     if is_child() { Err(Failure::new(FailureKind::Forked, MESSAGE)) } else { Ok(()) }
 }
 

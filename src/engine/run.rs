@@ -92,6 +92,7 @@ impl ReadRun {
     /// The next block, as `(offset, data)`: any order in extended block mode. `None` after the last one.
     ///
     /// In stream mode offsets count from zero. Cancel safe: a block is either returned or still there.
+    #[cfg(test)]
     pub(crate) async fn next(&mut self) -> Result<Option<(u64, Bytes)>, Failure> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
@@ -206,6 +207,11 @@ pub(crate) struct WriteRun {
 }
 
 impl WriteRun {
+    /// A run on a port that there is not: whatever is done with it fails.
+    pub(crate) fn nowhere(engine: &Engine) -> Self {
+        Self::start(engine, engine.next_id(), 1)
+    }
+
     pub(super) fn start(engine: &Engine, port: Id, window: usize) -> Self {
         let run = engine.next_id();
         let shared = Arc::new(WriteShared {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use globus_sys as sys;
 use rustix::pipe::{PipeFlags, pipe_with};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::buffer::Pool;
 use super::command::{Command, Id};
@@ -26,7 +26,7 @@ use super::wake::Wake;
 use crate::error::{Error, ErrorKind, Phase, Side};
 
 /// Bytes of a block that C reads into: the server's own block size, so that one block of extended block mode fills it.
-pub(super) const BLOCK_BYTES: usize = 256 * 1024;
+pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
 
 /// Descriptors that activation takes, with some to spare.
 const ENGINE_DESCRIPTORS: usize = 16;
@@ -40,6 +40,8 @@ struct Shared {
     queue: Queue,
     next_id: AtomicU64,
     counters: Arc<Counters>,
+    /// Tells those who move data without this thread that the engine has ended, or is about to.
+    over: watch::Sender<bool>,
     /// A forked child has no engine thread.
     process: rustix::process::Pid,
 }
@@ -50,6 +52,12 @@ enum Lifecycle {
     Active(Engine),
     /// It could not be started, or it was shut down; Globus is not started twice.
     Over(Failure),
+}
+
+/// `GLOBUS_TCP_PORT_RANGE` as it was before the engine was started, which is when Globus reads it.
+pub(crate) fn port_range() -> Option<&'static str> {
+    static TEXT: OnceLock<Option<String>> = OnceLock::new();
+    TEXT.get_or_init(|| std::env::var("GLOBUS_TCP_PORT_RANGE").ok()).as_deref()
 }
 
 static LIFECYCLE: Mutex<Option<Lifecycle>> = Mutex::new(None);
@@ -134,6 +142,8 @@ impl Engine {
     fn start() -> Result<Self, Failure> {
         // Before activation: Globus sizes its tables by the limit that it finds.
         fds::raise_limit();
+        // Activation sets variables, and nobody may look at the environment meanwhile.
+        port_range();
         let system = |errno: rustix::io::Errno| {
             Failure::new(FailureKind::Errno(errno.raw_os_error()), format!("no pipe for the engine: {errno}"))
         };
@@ -151,6 +161,7 @@ impl Engine {
             queue: Queue::new(write_end, Arc::clone(&counters)),
             next_id: AtomicU64::new(1),
             counters,
+            over: watch::Sender::new(false),
             process: rustix::process::getpid(),
         }));
         let inside = engine.clone();
@@ -162,6 +173,11 @@ impl Engine {
                 Failure::new(FailureKind::Other, format!("no thread for the engine: {error}"))
             })?;
         Ok(engine)
+    }
+
+    /// True when the engine has ended, or is told to. Whoever holds this has something open that `shutdown` waits for.
+    pub(crate) fn over(&self) -> watch::Receiver<bool> {
+        self.0.over.subscribe()
     }
 
     /// Posts a command; never blocks. After the end of the engine it is dropped, and with it the way to answer.
@@ -188,7 +204,14 @@ pub(crate) async fn shutdown(limit: Duration) -> bool {
     };
     let (answer, wait) = oneshot::channel();
     engine.push(Command::Shutdown { answer });
-    matches!(tokio::time::timeout(limit, wait).await, Ok(Ok(Ok(()))))
+    engine.0.over.send_replace(true);
+    let ended = async {
+        let ended = wait.await;
+        // What is open beside the engine's thread is closed by tasks of other runtimes.
+        engine.0.over.closed().await;
+        ended
+    };
+    matches!(tokio::time::timeout(limit, ended).await, Ok(Ok(Ok(()))))
 }
 
 /// The life of the engine thread.
@@ -211,6 +234,7 @@ fn run(engine: Engine, read_end: OwnedFd, probe: OwnedFd) {
     *LIFECYCLE.lock().unwrap_or_else(PoisonError::into_inner) = Some(Lifecycle::Over(failure));
     // Whoever waits for an answer is told by the drop of its sender.
     drop(engine.0.queue.close());
+    engine.0.over.send_replace(true);
     state.abandon();
 }
 

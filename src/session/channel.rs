@@ -5,7 +5,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::engine::{DataPort, Direction, Engine, Failure, Layout, PortSecurity, PortSettings, Protection};
+use crate::channel::DataPort;
+use crate::engine::{Direction, Engine, Failure, Layout, PortSecurity, PortSettings, Protection};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::options::{DataOptions, ProtectionLevel, StripeLayout};
 use crate::protocol::address;
@@ -207,7 +208,8 @@ impl Session {
             false => None,
         };
         let settings = self.settings(options, extended_block)?;
-        let mut port = DataPort::open(&engine, self.port_settings(direction, options, extended_block)?);
+        let port_settings = self.port_settings(direction, options, extended_block)?;
+        let mut port = DataPort::open(&engine, port_settings, direction);
         let address = if listens {
             let on = self.local().ip().to_canonical();
             let at = port.listen_all(on, stripes.unwrap_or(1)).await.map_err(setup_failed)?;

@@ -10,7 +10,8 @@ use std::task::Poll;
 
 use bytes::Bytes;
 
-use crate::engine::{Direction, Failure, ReadRun};
+use crate::channel::ReadRun;
+use crate::engine::{Direction, Failure};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::options::DataOptions;
 use crate::protocol::command::Command;
