@@ -152,8 +152,14 @@ fn timed_out(kind: TimeoutKind, phase: Phase, message: String) -> Error {
 pub(crate) async fn explain(failure: Failure, pending: &mut PendingReply, told: Option<Reply>) -> Error {
     let reply = match told {
         Some(reply) => Some(reply),
+        // What this process lacks the server knows nothing about.
+        None if failure.is_ours() => None,
         None => tokio::time::timeout(EXPLANATION_LIMIT, pending.last()).await.ok().and_then(Result::ok),
     };
+    if reply.is_none() {
+        // It may wait for a data connection that never comes, and whoever used the session next would wait for it.
+        pending.give_up();
+    }
     explained(failure, reply)
 }
 
