@@ -297,6 +297,19 @@ async fn a_reset_fails_the_port() {
 }
 
 #[tokio::test]
+async fn a_reset_between_files_fails_the_port_as_it_may_have_thrown_data_away() {
+    let (port, at) = port().await;
+    let mut one = peer(at).await;
+    let mut run = port.read(4);
+    send(&mut one, [block(0, b"a"), eof(1)].concat()).await;
+    assert_eq!(all(&mut run).await.unwrap(), b"a");
+    rustix::net::sockopt::set_socket_linger(&one, Some(Duration::ZERO)).unwrap();
+    drop(one);
+    let failure = all(&mut port.read(4)).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Errno(rustix::io::Errno::CONNRESET.raw_os_error()));
+}
+
+#[tokio::test]
 async fn a_stranger_is_turned_away_and_the_file_goes_on() {
     let allowed_peers = Some(vec!["127.0.0.2".parse().unwrap()]);
     let (port, at) = port_with(PortSettings { allowed_peers, ..settings() }, 1).await;
