@@ -164,7 +164,11 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         many("pipeline: SIZE of the third lies", Step::Command("SIZE"), Act::reply("213 5"), others_right),
         many("pipeline: stalls in the third", START, Act::Silence, none_wrong),
-        many("pipeline: reset in the third", START, Act::Reset, others_right),
+        many("pipeline: reset in the third, always", START, Act::Reset, none_wrong),
+        Case::new("pipeline: reset in the third, once", Op::GetMany, Expect::That(others_right), || {
+            base().at(START, Act::Reset).on("/many/2").times(1)
+        })
+        .and(Duration::from_secs(6)),
         // Without sizes nothing but the connection tells whose bytes they are.
         Case::new("pipeline: reset in the third, no SIZE", Op::GetMany, Expect::That(none_wrong), || {
             base().without(&["SIZE"]).at(START, Act::Reset).on("/many/2")
