@@ -295,6 +295,10 @@ impl Session {
     fn data_address(&self, reply: &Reply, options: &DataOptions) -> Result<SocketAddr> {
         let peer = self.peer().ip().to_canonical();
         let told = address::passive(reply).map_err(in_setup)?.at(peer);
+        #[cfg(test)]
+        if crate::hooks::without("the server's own address") {
+            return Ok(told);
+        }
         if is_nowhere(told.ip()) || (self.security.is_none() && !options.data_hosts.contains(&told.ip())) {
             return Ok(SocketAddr::new(peer, told.port()));
         }

@@ -118,15 +118,14 @@ impl Session {
 }
 
 impl Login {
-    /// Looks up, connects and logs in.
+    /// Looks up, connects and logs in until `deadline`, which is what [`Login::connect_limit`] leaves.
     ///
     /// # Errors
     /// `Resolve`, `Connect`, `Timeout(Connect)`; `Authentication` when the server refuses the password or does not prove
     /// to be who it should be; `Authorization` when it knows the subject and has no account for it; `ServerBusy`;
     /// `ConnectionLost`; `Protocol`.
-    pub(crate) async fn open(&self, counters: &Arc<Counters>) -> Result<Session> {
+    pub(crate) async fn open(&self, counters: &Arc<Counters>, deadline: Instant) -> Result<Session> {
         let mut phase = Phase::Resolve;
-        let deadline = Instant::now() + self.connect_limit.min(Duration::from_secs(86_400 * 365));
         match timeout_at(deadline, self.open_within(&mut phase, counters)).await {
             Ok(result) => result,
             Err(_) => {
@@ -139,8 +138,9 @@ impl Login {
                     "{doing} took longer than {:?}, the limit for {}",
                     self.connect_limit, self.endpoint
                 );
-                Err(Error::new(ErrorKind::Timeout(TimeoutKind::Connect), phase, message)
-                    .with_side(Side::Server))
+                // Who resolves names is this machine's affair, as it is where a name has no address.
+                let side = if phase == Phase::Resolve { Side::Local } else { Side::Server };
+                Err(Error::new(ErrorKind::Timeout(TimeoutKind::Connect), phase, message).with_side(side))
             }
         }
     }
