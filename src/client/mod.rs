@@ -23,6 +23,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::credential::Credential;
+use crate::engine::fork;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::options::Timeouts;
 use crate::session::Counters;
@@ -78,6 +79,9 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        if fork::is_child() {
+            return;
+        }
         let pools = self.pools.get_mut().unwrap_or_else(PoisonError::into_inner);
         // Leases keep their pools, but not what nobody uses.
         pools.by_key.values().for_each(Pool::retire);
@@ -186,6 +190,9 @@ impl Client {
     }
 
     fn pool(&self, url: &Url, options: &SessionOptions, delegate: bool) -> Result<Arc<Pool>> {
+        // Before any lock, which a child may find held for ever.
+        fork::watch();
+        fork::check()?;
         let Ok(handle) = Handle::try_current() else {
             let message = "an operation was polled outside of a tokio runtime";
             return Err(Error::new(ErrorKind::InvalidInput, Phase::Input, message).with_side(Side::Local));

@@ -13,6 +13,8 @@ mod many;
 mod put;
 mod reader;
 mod stall;
+#[cfg(test)]
+mod tests;
 mod third_party;
 mod third_party_builder;
 mod third_party_choices;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::command::{Command, Id};
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind};
 use super::thread::Engine;
 
 /// What a reader gets.
@@ -92,6 +92,7 @@ impl ReadRun {
     /// The next block, as `(offset, data)`: any order in extended block mode. `None` after the last one.
     ///
     /// In stream mode offsets count from zero. Cancel safe: a block is either returned or still there.
+    #[cfg(test)]
     pub(crate) async fn next(&mut self) -> Result<Option<(u64, Bytes)>, Failure> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
@@ -101,6 +102,7 @@ impl ReadRun {
         if self.ended {
             return Poll::Ready(Ok(None));
         }
+        super::fork::check_engine()?;
         loop {
             let arrival = std::task::ready!(self.arrivals.poll_recv(cx));
             if let Some(taken) = self.take(arrival) {
@@ -205,6 +207,11 @@ pub(crate) struct WriteRun {
 }
 
 impl WriteRun {
+    /// A run on a port that there is not: whatever is done with it fails.
+    pub(crate) fn nowhere(engine: &Engine) -> Self {
+        Self::start(engine, engine.next_id(), 1)
+    }
+
     pub(super) fn start(engine: &Engine, port: Id, window: usize) -> Self {
         let run = engine.next_id();
         let shared = Arc::new(WriteShared {
@@ -222,6 +229,7 @@ impl WriteRun {
     ///
     /// Cancel safe: nothing is taken.
     pub(crate) async fn ready(&self) -> Result<(), Failure> {
+        super::fork::check_engine()?;
         match self.shared.permits.acquire().await {
             // The permit goes back at once; `post` takes it. Only the run's one owner takes permits, so it is still there.
             Ok(_permit) => Ok(()),
@@ -233,6 +241,14 @@ impl WriteRun {
     ///
     /// In stream mode blocks go out in the order of posting and `offset` means nothing.
     pub(crate) fn post(&mut self, offset: u64, data: Bytes) -> Result<bool, Failure> {
+        super::fork::check_engine()?;
+        let late = self.finishing;
+        #[cfg(test)]
+        let late = late && !crate::hooks::without("K8");
+        if late {
+            // C would take it in stream mode, say that all is well, and send nothing (§3.4).
+            return Err(Failure::new(FailureKind::Other, "data was posted behind the end of the data"));
+        }
         match self.shared.permits.try_acquire() {
             Ok(permit) => {
                 permit.forget();
@@ -256,6 +272,7 @@ impl WriteRun {
         if self.ended {
             return Ok(());
         }
+        super::fork::check_engine()?;
         if !self.finishing {
             self.finishing = true;
             self.engine.push(Command::Finish { port: self.port, run: self.run });

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use globus_sys as sys;
 use rustix::pipe::{PipeFlags, pipe_with};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::buffer::Pool;
 use super::command::{Command, Id};
@@ -18,6 +18,7 @@ use super::data::{self, Event};
 use super::exit::{self, Rest};
 use super::failure::{Failure, FailureKind};
 use super::fds;
+use super::fork;
 use super::gss::{Contexts, Credentials};
 use super::ports::Ports;
 use super::queue::Queue;
@@ -25,7 +26,7 @@ use super::wake::Wake;
 use crate::error::{Error, ErrorKind, Phase, Side};
 
 /// Bytes of a block that C reads into: the server's own block size, so that one block of extended block mode fills it.
-pub(super) const BLOCK_BYTES: usize = 256 * 1024;
+pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
 
 /// Descriptors that activation takes, with some to spare.
 const ENGINE_DESCRIPTORS: usize = 16;
@@ -39,6 +40,8 @@ struct Shared {
     queue: Queue,
     next_id: AtomicU64,
     counters: Arc<Counters>,
+    /// Tells those who move data without this thread that the engine has ended, or is about to.
+    over: watch::Sender<bool>,
     /// A forked child has no engine thread.
     process: rustix::process::Pid,
 }
@@ -51,6 +54,12 @@ enum Lifecycle {
     Over(Failure),
 }
 
+/// `GLOBUS_TCP_PORT_RANGE` as it was before the engine was started, which is when Globus reads it.
+pub(crate) fn port_range() -> Option<&'static str> {
+    static TEXT: OnceLock<Option<String>> = OnceLock::new();
+    TEXT.get_or_init(|| std::env::var("GLOBUS_TCP_PORT_RANGE").ok()).as_deref()
+}
+
 static LIFECYCLE: Mutex<Option<Lifecycle>> = Mutex::new(None);
 
 /// The counters outlive the engine, so that a test can look after a shutdown.
@@ -59,11 +68,22 @@ static COUNTERS: OnceLock<Arc<Counters>> = OnceLock::new();
 impl Engine {
     /// The engine, started by the first call. Never blocks: commands wait in the queue while Globus is being activated.
     pub(crate) fn handle() -> Result<Self, Error> {
+        // Before the lock, which a child may find held for ever.
+        fork::watch();
+        fork::check()?;
         let mut lifecycle = LIFECYCLE.lock().unwrap_or_else(PoisonError::into_inner);
         if lifecycle.is_none() {
             // A lack of descriptors or threads may pass, so a failed start is tried again by the next caller.
             let engine = Self::start().map_err(|failure| {
-                failure.into_data_error(Phase::DataSetup, "the Globus engine could not be started")
+                let doing = "the Globus engine could not be started";
+                match failure.kind {
+                    // No server had a part in it.
+                    FailureKind::Other => Error::new(ErrorKind::Internal, Phase::DataSetup, doing)
+                        .with_side(Side::Local)
+                        .with_transient(true)
+                        .with_source(failure),
+                    _ => failure.into_data_error(Phase::DataSetup, doing),
+                }
             })?;
             *lifecycle = Some(Lifecycle::Active(engine));
         }
@@ -122,6 +142,8 @@ impl Engine {
     fn start() -> Result<Self, Failure> {
         // Before activation: Globus sizes its tables by the limit that it finds.
         fds::raise_limit();
+        // Activation sets variables, and nobody may look at the environment meanwhile.
+        port_range();
         let system = |errno: rustix::io::Errno| {
             Failure::new(FailureKind::Errno(errno.raw_os_error()), format!("no pipe for the engine: {errno}"))
         };
@@ -139,6 +161,7 @@ impl Engine {
             queue: Queue::new(write_end, Arc::clone(&counters)),
             next_id: AtomicU64::new(1),
             counters,
+            over: watch::Sender::new(false),
             process: rustix::process::getpid(),
         }));
         let inside = engine.clone();
@@ -150,6 +173,11 @@ impl Engine {
                 Failure::new(FailureKind::Other, format!("no thread for the engine: {error}"))
             })?;
         Ok(engine)
+    }
+
+    /// True when the engine has ended, or is told to. Whoever holds this has something open that `shutdown` waits for.
+    pub(crate) fn over(&self) -> watch::Receiver<bool> {
+        self.0.over.subscribe()
     }
 
     /// Posts a command; never blocks. After the end of the engine it is dropped, and with it the way to answer.
@@ -176,7 +204,14 @@ pub(crate) async fn shutdown(limit: Duration) -> bool {
     };
     let (answer, wait) = oneshot::channel();
     engine.push(Command::Shutdown { answer });
-    matches!(tokio::time::timeout(limit, wait).await, Ok(Ok(Ok(()))))
+    engine.0.over.send_replace(true);
+    let ended = async {
+        let ended = wait.await;
+        // What is open beside the engine's thread is closed by tasks of other runtimes.
+        engine.0.over.closed().await;
+        ended
+    };
+    matches!(tokio::time::timeout(limit, ended).await, Ok(Ok(Ok(()))))
 }
 
 /// The life of the engine thread.
@@ -199,16 +234,20 @@ fn run(engine: Engine, read_end: OwnedFd, probe: OwnedFd) {
     *LIFECYCLE.lock().unwrap_or_else(PoisonError::into_inner) = Some(Lifecycle::Over(failure));
     // Whoever waits for an answer is told by the drop of its sender.
     drop(engine.0.queue.close());
+    engine.0.over.send_replace(true);
     state.abandon();
 }
 
 /// Sets Globus up on this thread.
 fn activate(read_end: OwnedFd) -> Result<Wake, Failure> {
     let _limit = fds::ModestLimit::set();
+    let model = c"none";
+    #[cfg(test)]
+    let model = if crate::hooks::without("K10") { c"nonsense" } else { model };
     // SAFETY: this thread is the only one of the process that calls Globus. The model is a constant that exists (K10), set
     // before the first activation. The module descriptors are statics of the libraries.
     unsafe {
-        if sys::globus_thread_set_model(c"none".as_ptr()) != 0 {
+        if sys::globus_thread_set_model(model.as_ptr()) != 0 {
             return Err(Failure::new(
                 FailureKind::Other,
                 "Globus is in use already, with another thread model, by another library of this process",
@@ -304,6 +343,7 @@ impl State {
             Command::Listen { port, on, ports, answer } => {
                 drop(answer.send(self.ports.listen(port, on, ports)));
             }
+            Command::Check { port, answer } => drop(answer.send(self.ports.check(port))),
             Command::Peers { port, addresses } => self.ports.peers(port, &addresses),
             Command::Connect { port, direction } => self.ports.connect(port, direction),
             Command::Read { port, run, feed } => self.ports.read(port, run, feed),
@@ -315,14 +355,18 @@ impl State {
             Command::Withdraw { port, run } => self.ports.withdraw(port, run),
             Command::Close { port } => self.ports.close(port),
             Command::ImportCredential { pem, answer } => {
-                drop(answer.send(self.credentials.import(&self.engine, &pem)));
+                let imported =
+                    self.ports.spare_files().and_then(|()| self.credentials.import(&self.engine, &pem));
+                drop(answer.send(imported));
             }
             Command::ReleaseCredential { credential } => self.credentials.release(credential),
             Command::NewContext { credential, target, delegate, answer } => {
                 drop(answer.send(self.contexts.open(&self.engine, credential, &target, delegate)));
             }
             Command::StepContext { context, token, answer } => {
-                drop(answer.send(self.contexts.step(&self.credentials, context, &token)));
+                let step = self.ports.spare_files();
+                let step = step.and_then(|()| self.contexts.step(&self.credentials, context, &token));
+                drop(answer.send(step));
             }
             Command::Wrap { context, messages, answer } => {
                 drop(answer.send(self.contexts.wrap(context, &messages)));

@@ -15,7 +15,7 @@ use crate::protocol::command::Command;
 use crate::session::channel::Ready;
 use crate::session::control::{Control, WINDOW};
 use crate::session::get::size_of;
-use crate::session::watch::{EXPLANATION_LIMIT, Limits, explain, explained};
+use crate::session::watch::{EXPLANATION_LIMIT, Limits, explain, explained, in_step};
 use crate::session::{PendingReply, Session};
 use crate::types::{FeatureSet, RestartMarker};
 
@@ -261,6 +261,8 @@ impl ActivePut {
     }
 
     fn hear(&mut self, reply: Result<Reply>) -> Result<()> {
+        let phase = if self.finished { Phase::Completion } else { Phase::Data };
+        let reply = reply.and_then(in_step).map_err(|error| error.with_phase(phase));
         let reply = reply.inspect_err(|error| self.lost = Some(error.clone()))?;
         self.account.hear(&reply);
         if !reply.is_preliminary() {

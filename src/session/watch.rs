@@ -152,8 +152,14 @@ fn timed_out(kind: TimeoutKind, phase: Phase, message: String) -> Error {
 pub(crate) async fn explain(failure: Failure, pending: &mut PendingReply, told: Option<Reply>) -> Error {
     let reply = match told {
         Some(reply) => Some(reply),
+        // What this process lacks the server knows nothing about.
+        None if failure.is_ours() => None,
         None => tokio::time::timeout(EXPLANATION_LIMIT, pending.last()).await.ok().and_then(Result::ok),
     };
+    if reply.is_none() {
+        // It may wait for a data connection that never comes, and whoever used the session next would wait for it.
+        pending.give_up();
+    }
     explained(failure, reply)
 }
 
@@ -165,6 +171,21 @@ pub(crate) fn explained(failure: Failure, told: Option<Reply>) -> Error {
         }
         _ => failure.into_data_error(Phase::Data, "the data connection broke"),
     }
+}
+
+/// The final reply of a transfer, unless it is one that answers a question (x1z, RFC 959 §4.2.1): then the transfer's own was
+/// left out, and this one belongs to a command behind it.
+///
+/// # Errors
+/// As said. Nothing that this connection says can be believed any more.
+pub(crate) fn in_step(reply: Reply) -> Result<Reply> {
+    if reply.is_completion() && reply.code() / 10 == 21 {
+        let message = "the server answered the next command and never ended the transfer";
+        return Err(Error::new(ErrorKind::Protocol, Phase::Completion, message)
+            .with_side(Side::Server)
+            .with_reply(reply));
+    }
+    Ok(reply)
 }
 
 /// Whether a session of the pool turned out to be dead before anything could be done with it.

@@ -20,11 +20,12 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::builder::Config;
 use super::metrics::Counted;
 use super::{Common, Key};
+use crate::engine::fork;
 use crate::error::{Error, ErrorKind, Phase, Result, Side, TimeoutKind};
 use crate::session::Session;
 
@@ -33,6 +34,9 @@ use state::{Failed, Purpose, State, Todo};
 
 /// Sessions shared by commands, at most.
 const MAX_SHARED: usize = 4;
+
+/// A limit that nobody lives to see, and that can be added to a moment.
+const LONGEST: Duration = Duration::from_secs(86_400 * 365);
 
 pub(super) struct Pool {
     key: Key,
@@ -214,13 +218,15 @@ impl Attempt {
         let sequential = self.pool.lock().sequential;
         // Files can be on servers that do not answer.
         let limit = key.connect_limit;
-        let login = timeout(limit, common.credentials.login(application, key, sequential)).await;
+        // One limit for everything, however often it is tried.
+        let deadline = Instant::now() + limit.min(LONGEST);
+        let login = timeout_at(deadline, common.credentials.login(application, key, sequential)).await;
         let login = login.unwrap_or_else(|_| Err(unread(limit)))?;
-        let opened = match login.open(&common.counters).await {
+        let opened = match login.open(&common.counters, deadline).await {
             // Once more: everybody who waits would get this answer, and connections do break.
             Err(error) if error.kind() == ErrorKind::ConnectionLost => {
                 tracing::debug!(endpoint = %key.who.endpoint, "the login is tried once more: {error}");
-                login.open(&common.counters).await
+                login.open(&common.counters, deadline).await
             }
             result => result,
         };
@@ -236,7 +242,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         // The runtime throws its tasks away when it is shut down.
-        if !self.over {
+        if !self.over && !fork::is_child() {
             self.pool.arrived(self.purpose, Err(abandoned()));
         }
     }
@@ -271,6 +277,7 @@ impl Drop for Reaper {
     fn drop(&mut self) {
         // Thrown away by its runtime; with a round that found nothing, the pool knows already.
         if !self.over
+            && !fork::is_child()
             && let Some(pool) = self.pool.upgrade()
         {
             pool.lock().reaping = false;

@@ -13,6 +13,7 @@ use tracing::Span;
 
 use super::slot::{MAX_UNREAD, Slot, TRACE, orphaned};
 use super::{Request, Shared, lost};
+use crate::engine::fork;
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 use crate::protocol::command::Command;
 use crate::protocol::reply::{Limits, ReplyParser};
@@ -292,6 +293,8 @@ impl Actor {
         loop {
             match self.parser.next(&mut self.input) {
                 Ok(Some(reply)) if matches!(reply.code(), 631..=633) => wrapped.push(reply),
+                #[cfg(test)]
+                Ok(Some(reply)) if crate::hooks::without("C5") => self.deliver(reply)?,
                 Ok(Some(reply)) => {
                     stray = Some(unprotected(reply));
                     break;
@@ -344,6 +347,10 @@ impl Actor {
     }
 
     fn is_sent(&self, command: &Unanswered) -> bool {
+        #[cfg(test)]
+        if crate::hooks::without("C3") {
+            return true;
+        }
         command.start < self.flushed
     }
 
@@ -399,6 +406,10 @@ impl Actor {
         if std::mem::replace(&mut self.over, true) {
             return;
         }
+        #[cfg(test)]
+        if crate::hooks::without("lost with commands queued") {
+            return;
+        }
         tracing::debug!(peer = %self.shared.peer, "control connection ends: {}", ended.reason);
         let queue = {
             let mut state = self.shared.lock();
@@ -426,6 +437,10 @@ impl Actor {
 
 impl Drop for Actor {
     fn drop(&mut self) {
+        // A child has the runtime of its parent, and not the threads that may hold the locks.
+        if fork::is_child() {
+            return;
+        }
         // Only reached without an end when the runtime throws the task away.
         self.close(Ended::first(lost("the runtime that drove the connection was shut down")));
     }
