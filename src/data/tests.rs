@@ -128,7 +128,7 @@ fn s3_3_less_than_was_announced() {
     bites(this_test!(), "size", &[Corrupt], || async {
         let play = Play::new().file("/f", vec![7; 1000]).at(Step::Data { after: 500 }, Act::End);
         let server = Hostile::start(play);
-        match client().get(&server.url("/f")).await.unwrap().bytes().await {
+        match client().get(server.url("/f")).await.unwrap().bytes().await {
             Err(error) if error.kind() == ErrorKind::Truncated => Well,
             _ => Corrupt,
         }
@@ -139,7 +139,7 @@ fn s3_3_less_than_was_announced() {
 fn s3_4_an_end_that_the_server_does_not_confirm() {
     bites(this_test!(), "confirmation", &[Corrupt], || async {
         let server = Hostile::start(Play::new().file("/f", vec![7; 1000]).at(Step::Final, Act::Silence));
-        match client().get(&server.url("/f")).await.unwrap().bytes().await {
+        match client().get(server.url("/f")).await.unwrap().bytes().await {
             Err(error) if matches!(error.kind(), ErrorKind::Timeout(_)) => Well,
             _ => Corrupt,
         }
@@ -162,7 +162,7 @@ fn s12_an_address_that_is_not_the_servers() {
         let reply = format!("227 Entering Passive Mode (127,0,0,99,{},{})", port / 256, port % 256);
         let server = Hostile::start(Play::new().at(Step::Command("PASV"), Act::reply(reply)));
         let put = async {
-            let mut put = client().put(&server.url("/f")).await?;
+            let mut put = client().put(server.url("/f")).await?;
             put.write(Bytes::from_static(b"a secret")).await?;
             put.finish().await
         };
