@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -17,7 +18,7 @@ use crate::options::DataOptions;
 use crate::protocol::command::Command;
 use crate::session::channel::Ready;
 use crate::session::get::size_of;
-use crate::session::watch::Limits;
+use crate::session::watch::{Limits, in_step};
 use crate::session::{PendingReply, Session};
 
 /// Files asked for ahead of the one that is read. With their SIZE commands this stays below the 512 that a server queues.
@@ -25,6 +26,9 @@ const AHEAD: usize = 200;
 
 /// Accepted files whose runs wait at the port.
 const RUNS_AHEAD: usize = 16;
+
+/// How long a server's answers are waited for that has let a deadline pass already.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How often what is left is asked for again after the set was lost.
 const RESTARTS: usize = 3;
@@ -198,6 +202,14 @@ impl Pipeline {
                     }
                     return Err(error);
                 }
+                Err(Stop::Step(error)) => {
+                    let current = self.current.take();
+                    // Another session is asked for what was asked for behind it.
+                    self.restart();
+                    session.control.quit();
+                    self.keep(current);
+                    return Err(error);
+                }
                 Err(Stop::Set(error)) if !self.is_proven() => {
                     let current = self.current.take();
                     self.keep(current);
@@ -304,7 +316,7 @@ impl Pipeline {
     /// An error is the current file's; what was asked for behind it is not forgotten.
     async fn recover(&mut self, session: &mut Session, error: Error) -> Result<()> {
         let Some(current) = self.current.take() else { return Err(error) };
-        let Current { item, run, mut transfer, shown, .. } = current;
+        let Current { item, run, mut transfer, shown, last, .. } = current;
         // Refused files are asked for again as well: the reason may have been the broken set.
         let mut asked = std::mem::take(&mut self.asked);
         for asked in asked.iter().rev() {
@@ -313,33 +325,32 @@ impl Pipeline {
         // Without runs and port the connections are closed; the server then ends what it had accepted.
         drop(run);
         self.ready = None;
-        transfer.within(self.limits.reply);
-        if let Err(error) = transfer.last().await {
-            if !shown && is_lost(session, &error) && matches!(self.what, What::Listings { .. }) {
-                self.waiting.push_front(item);
-            }
-            return Err(error);
-        }
-        for asked in &mut asked {
-            let first = match asked.first.take() {
-                Some(first) => first.map(drop),
-                None => asked.transfer.next().await.and_then(|reply| match reply.is_preliminary() {
-                    true => Ok(()),
-                    false => Err(refusal(reply)),
-                }),
-            };
-            match first {
-                Ok(()) => {
-                    asked.transfer.within(self.limits.reply);
-                    asked.transfer.last().await?;
+        let silent = matches!(error.kind(), ErrorKind::Timeout(_));
+        let hear = hear_out(session, last.is_none().then_some(&mut transfer), &mut asked, self.limits.reply);
+        let heard = match silent {
+            false => hear.await,
+            true => match tokio::time::timeout(LAST_WORDS, hear).await {
+                Ok(heard) => heard,
+                Err(_) => {
+                    // Nobody waits for its answers any more; another session goes on with the others.
+                    session.control.quit();
+                    Err(Heard::Own(error.clone()))
                 }
-                Err(error) if is_lost(session, &error) => return Err(error),
-                Err(_) => {}
+            },
+        };
+        match heard {
+            Ok(()) => {}
+            Err(Heard::Other(error)) => return Err(error),
+            Err(Heard::Own(error)) => {
+                if !shown && is_lost(session, &error) && matches!(self.what, What::Listings { .. }) {
+                    self.waiting.push_front(item);
+                }
+                return Err(error);
             }
         }
         tracing::debug!(%error, left = self.waiting.len(), "the data channels of a pipeline broke");
-        // Blocks that the caller has seen cannot come a second time.
-        if shown || self.restarts == 0 {
+        // Blocks that the caller has seen cannot come a second time; and a deadline that has passed is not begun again.
+        if shown || silent || self.restarts == 0 {
             return Err(error);
         }
         self.restarts -= 1;
@@ -403,6 +414,8 @@ enum Stop {
     File(Error),
     /// The set failed.
     Set(Error),
+    /// The server's answers are not those to what it was asked.
+    Step(Error),
 }
 
 impl From<Error> for Stop {
@@ -454,6 +467,7 @@ impl Current {
                 Err(_) => return Err(Stop::Set(limits.unconfirmed())),
             },
         };
+        let reply = in_step(reply).map_err(Stop::Step)?;
         if !reply.is_completion() {
             let error =
                 Error::from_reply(reply, Phase::Completion, "the server did not complete the transfer");
@@ -466,6 +480,15 @@ impl Current {
                     Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Server),
                 ))
             }
+            // With or without a size: as no byte comes twice, a file without gaps is all of it.
+            _ if !self.run.is_gapless(true) => Err(Stop::File(
+                Error::new(
+                    ErrorKind::Truncated,
+                    Phase::Data,
+                    "the server ended the transfer, and some bytes of the file have not come",
+                )
+                .with_side(Side::Server),
+            )),
             _ => Ok(None),
         }
     }
@@ -496,6 +519,45 @@ impl Current {
 
 fn refusal(reply: Reply) -> Error {
     Error::from_reply(reply, Phase::Command, "the server does not send the file")
+}
+
+/// How the server's last words on what it was asked for failed to come.
+enum Heard {
+    /// On the file that was being read.
+    Own(Error),
+    /// On one that was asked for behind it.
+    Other(Error),
+}
+
+/// Reads all replies that the server still owes, to what it had accepted and what not, until it is in order again.
+async fn hear_out(
+    session: &Session,
+    transfer: Option<&mut PendingReply>,
+    asked: &mut VecDeque<Asked>,
+    limit: Duration,
+) -> Result<(), Heard> {
+    if let Some(transfer) = transfer {
+        transfer.within(limit);
+        transfer.last().await.map_err(Heard::Own)?;
+    }
+    for asked in asked {
+        let first = match asked.first.take() {
+            Some(first) => first.map(drop),
+            None => asked.transfer.next().await.and_then(|reply| match reply.is_preliminary() {
+                true => Ok(()),
+                false => Err(refusal(reply)),
+            }),
+        };
+        match first {
+            Ok(()) => {
+                asked.transfer.within(limit);
+                asked.transfer.last().await.map_err(Heard::Other)?;
+            }
+            Err(error) if is_lost(session, &error) => return Err(Heard::Other(error)),
+            Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whether an error is the connection's, and not the answer to one command.

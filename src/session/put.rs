@@ -14,7 +14,7 @@ use crate::protocol::command::Command;
 use crate::session::channel::Ready;
 use crate::session::control::{Control, WINDOW};
 use crate::session::get::size_of;
-use crate::session::watch::{EXPLANATION_LIMIT, Limits, explain, explained};
+use crate::session::watch::{EXPLANATION_LIMIT, Limits, explain, explained, in_step};
 use crate::session::{PendingReply, Session};
 use crate::types::{FeatureSet, RestartMarker};
 
@@ -257,7 +257,7 @@ impl ActivePut {
     }
 
     fn hear(&mut self, reply: Result<Reply>) -> Result<()> {
-        let reply = reply.inspect_err(|error| self.lost = Some(error.clone()))?;
+        let reply = reply.and_then(in_step).inspect_err(|error| self.lost = Some(error.clone()))?;
         self.account.hear(&reply);
         if !reply.is_preliminary() {
             self.confirmed = Some(reply);

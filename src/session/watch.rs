@@ -111,6 +111,21 @@ pub(crate) fn explained(failure: Failure, told: Option<Reply>) -> Error {
     }
 }
 
+/// The final reply of a transfer, unless it is one that answers a question (x1z, RFC 959 §4.2.1): then the transfer's own was
+/// left out, and this one belongs to a command behind it.
+///
+/// # Errors
+/// As said. Nothing that this connection says can be believed any more.
+pub(crate) fn in_step(reply: Reply) -> Result<Reply> {
+    if reply.is_completion() && reply.code() / 10 == 21 {
+        let message = "the server answered the next command and never ended the transfer";
+        return Err(Error::new(ErrorKind::Protocol, Phase::Completion, message)
+            .with_side(Side::Server)
+            .with_reply(reply));
+    }
+    Ok(reply)
+}
+
 /// Whether a session of the pool turned out to be dead before anything could be done with it.
 pub(crate) fn died(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionLost) && error.phase() == Phase::Command
