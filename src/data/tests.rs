@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use gridftp_lab::hostile::{Act, Hostile, Play, Splice, Step};
+use gridftp_lab::hostile::{Act, Hostile, Play, Splice, Step, blocks};
 use gridftp_lab::{Pki, Server};
 
-use crate::hooks::Outcome::{self, Corrupt, Well};
+use crate::hooks::Outcome::{self, Corrupt, Killed, Well};
 use crate::hooks::{bites, bites_in_children, is_child, this_test};
 use crate::options::Timeouts;
 use crate::{Bytes, Client, Credential, ErrorKind};
@@ -118,6 +118,19 @@ fn c5_a_clear_reply_on_a_protected_channel() {
         match client.size(&url).await {
             Err(error) if error.to_string().contains("clear text") => Well,
             // The words were taken for the server's, and every later reply for the answer to another command.
+            _ => Corrupt,
+        }
+    });
+}
+
+#[test]
+fn c7_the_end_of_a_channel_without_the_end_of_its_data() {
+    bites(this_test!(), "a receiver of our own", &[Killed], || async {
+        let close = Act::Wire(blocks::header(blocks::CLOSE, 0, 0));
+        let play = Play::new().file("/f", vec![7; 1000]).at(Step::Data { after: 0 }, close);
+        let server = Hostile::start(play);
+        match client().get(server.url("/f")).parallelism(2).await.unwrap().bytes().await {
+            Err(error) if error.kind() == ErrorKind::Protocol => Well,
             _ => Corrupt,
         }
     });

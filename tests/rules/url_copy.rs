@@ -81,14 +81,13 @@ async fn both(name: &str, way: Way, play: Play) -> End {
     let result = async {
         let client = client();
         match way {
-            Way::Get => client.get(&ours.url("/f")).await?.bytes().await.map(drop),
+            Way::Get => client.get(ours.url("/f")).await?.bytes().await.map(drop),
             Way::GetBlocks => {
-                let get =
-                    client.get(&ours.url("/f")).mode(TransferMode::ExtendedBlock).parallelism(2).await?;
+                let get = client.get(ours.url("/f")).mode(TransferMode::ExtendedBlock).parallelism(2).await?;
                 get.bytes().await.map(drop)
             }
             Way::Put => {
-                let mut put = client.put(&ours.url("/new")).await?;
+                let mut put = client.put(ours.url("/new")).await?;
                 for _ in 0..40 {
                     put.write(Bytes::from(vec![7; 1_000_000])).await?;
                 }
