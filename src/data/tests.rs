@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use gridftp_lab::hostile::{Act, Hostile, Play, Splice, Step, blocks};
 use gridftp_lab::{Pki, Server};
 
 use crate::hooks::Outcome::{self, Corrupt, Killed, Well};
 use crate::hooks::{bites, bites_in_children, is_child, this_test};
 use crate::options::Timeouts;
-use crate::{Bytes, Client, Credential, ErrorKind};
+use crate::{Client, Credential, ErrorKind};
 
 /// Limits that keep a hang short.
 fn limits() -> Timeouts {
