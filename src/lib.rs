@@ -138,10 +138,11 @@
 //! threads calls [`init`] at the start of `main`.
 //!
 //! * Nothing else in the process may use the Globus libraries.
-//! * After `fork`, a child must `exec` before it uses this crate.
-//! * The libraries wait with `select()`: data connections need descriptor numbers below 1024. A transfer that would get
-//!   others fails with [`ErrorKind::TooManyOpenFiles`]. Control connections are moved out of the way where the limits
-//!   allow it.
+//! * After `fork`, a child must `exec` before it uses this crate: whatever it asks for is an error
+//!   ([`ErrorKind::InvalidInput`]) at once. It must not drop the runtime either, whose sockets are the parent's too.
+//! * The libraries wait with `select()`: data connections need descriptor numbers below 1024, unless the program says
+//!   [`large_fd!`]. A transfer that would get others fails with [`ErrorKind::TooManyOpenFiles`]. Control connections are
+//!   moved out of the way where the limits allow it.
 //!
 //! # Credentials and trust
 //!
@@ -169,8 +170,7 @@
 //!
 //! # Features
 //!
-//! None. The bindings crate `globus-sys` has two of its own: `ftp-client`, which this crate does not need, and
-//! `large-fd`, which does not lift the limit above.
+//! None. The bindings crate `globus-sys` has one of its own, `ftp-client`, which this crate does not need.
 
 #![deny(unsafe_code)]
 
@@ -201,6 +201,8 @@ pub use data::{
     Reader, ThirdParty, ThirdPartyBuilder, ThirdPartyMany, ThirdPartyManyBuilder, ThirdPartySummary, Writer,
 };
 pub use error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
+#[doc(inline)]
+pub use globus_sys::large_fd;
 pub use ops::{
     ListFormat, ListStream, NotEntered, NotRemoved, RawListing, RemoveReport, WalkEntry, WalkStream,
 };

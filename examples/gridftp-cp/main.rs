@@ -30,6 +30,10 @@ use std::time::Duration;
 use args::{Request, Settings};
 use failure::Failure;
 
+// Whoever starts this program may hand it a thousand open files. What glibc's check protects, an `fd_set` of ordinary size,
+// is used by nothing in here.
+gridftp::large_fd!();
+
 fn main() -> ExitCode {
     let result = match args::request(std::env::args_os()) {
         Ok(Request::Show(text)) => {

@@ -34,13 +34,14 @@
 #![allow(non_camel_case_types, non_snake_case, non_upper_case_globals)] // the names are C's
 
 mod foreign;
-#[cfg(feature = "large-fd")]
 mod large_fd;
 mod macros;
 mod shim;
 
 pub use foreign::*;
 pub use generated::*;
+#[doc(hidden)]
+pub use large_fd::word_of_descriptor;
 pub use macros::*;
 pub use shim::*;
 

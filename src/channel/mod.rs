@@ -21,7 +21,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use crate::engine::{self, Direction, Engine, Failure, PortSecurity, PortSettings, WriteRun};
+use crate::engine::{self, Direction, Engine, Failure, PortSecurity, PortSettings, WriteRun, fork};
 use ledger::Ledger;
 
 /// The local end of data channels.
@@ -101,6 +101,14 @@ impl DataPort {
         }
     }
 
+    /// Whether the port has failed by now, and why; for those who have no run that would tell them.
+    pub(crate) async fn check(&self) -> Result<(), Failure> {
+        match &self.kind {
+            Kind::C(port) => port.check().await,
+            Kind::Own(port) => port.check(),
+        }
+    }
+
     /// Queues a run of incoming data; at most `window` blocks are in flight or untaken.
     pub(crate) fn read(&self, window: usize) -> ReadRun {
         let source = match &self.kind {
@@ -146,6 +154,7 @@ impl ReadRun {
 
     /// [`Self::next`] for hand-written futures.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(u64, Bytes)>, Failure>> {
+        fork::check_engine()?;
         let arrival = match &mut self.source {
             Source::C(run) => run.poll_next(cx),
             Source::Own(run) => run.poll_next(cx),

@@ -56,6 +56,11 @@ impl Port {
         Run { open: sources.len(), sources, arrivals, ended: false }
     }
 
+    /// Why one of the receivers has ended, if one has.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        self.receivers.iter().try_for_each(|receiver| receiver.check())
+    }
+
     /// Nothing can be sent here.
     pub(super) fn write(&self) -> WriteRun {
         WriteRun::nowhere(&self.engine)

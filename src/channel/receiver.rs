@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::connection::Connection;
 use super::listen;
-use crate::engine::{BLOCK_BYTES, Counters, Engine, Failure, FailureKind, Pool, PortSettings};
+use crate::engine::{BLOCK_BYTES, Counters, Engine, Failure, FailureKind, Pool, PortSettings, fork};
 use crate::protocol::block::Header;
 
 /// What a reader gets.
@@ -137,6 +137,9 @@ impl Receiver {
 
     /// A run's consumer went away: what flows cannot be told from the next run's data, so the connections end.
     pub(super) fn cancel(&self, run: u64) {
+        if fork::is_child() {
+            return;
+        }
         if self.state().runs.iter().any(|(number, _)| *number == run) {
             self.fail(Failure::new(FailureKind::Closed, "the transfer was cancelled"));
         }
@@ -144,6 +147,10 @@ impl Receiver {
 
     /// Ends everything, once, with one reason.
     pub(super) fn fail(&self, failure: Failure) {
+        if fork::is_child() {
+            // The lock may be held by a thread that this process does not have.
+            return;
+        }
         let mut state = self.state();
         if state.failure.is_some() {
             return;
@@ -153,6 +160,11 @@ impl Receiver {
         }
         state.failure = Some(failure);
         self.stage.send_replace(Stage::Over);
+    }
+
+    /// Why it has ended, if it has.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        self.state().failure.clone().map_or(Ok(()), Err)
     }
 
     /// Where the blocks of a run go, while it is served.

@@ -23,6 +23,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::credential::Credential;
+use crate::engine::fork;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::options::Timeouts;
 use crate::session::Counters;
@@ -78,6 +79,9 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        if fork::is_child() {
+            return;
+        }
         let pools = self.pools.get_mut().unwrap_or_else(PoisonError::into_inner);
         // Leases keep their pools, but not what nobody uses.
         pools.by_key.values().for_each(Pool::retire);
@@ -186,6 +190,9 @@ impl Client {
     }
 
     fn pool(&self, url: &Url, options: &SessionOptions, delegate: bool) -> Result<Arc<Pool>> {
+        // Before any lock, which a child may find held for ever.
+        fork::watch();
+        fork::check()?;
         let Ok(handle) = Handle::try_current() else {
             let message = "an operation was polled outside of a tokio runtime";
             return Err(Error::new(ErrorKind::InvalidInput, Phase::Input, message).with_side(Side::Local));
@@ -204,7 +211,10 @@ impl Client {
         if let Some(pool) = pools.by_key.get(&key) {
             return Ok(Arc::clone(pool));
         }
-        if pools.by_key.len() >= pools.sweep_at.max(FIRST_SWEEP) {
+        // A pool holds on to its runtime, and so to the descriptors of that: the first one of a new runtime looks for those of
+        // runtimes that have ended.
+        let new_runtime = pools.by_key.keys().all(|other| other.runtime != key.runtime);
+        if new_runtime || pools.by_key.len() >= pools.sweep_at.max(FIRST_SWEEP) {
             // A pool that only the map holds cannot be in anybody's hands, since it is given out under this lock.
             pools.by_key.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.is_used());
             pools.sweep_at = pools.by_key.len() * 2;

@@ -98,6 +98,14 @@ fn exists(path: &Path) -> bool {
 fn read(path: &Path, secret: bool) -> Result<Vec<u8>> {
     let failed = |source: io::Error| {
         let error = unusable(format!("cannot read the credential file {path:?}: {source}"));
+        let full = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+        // The file may be all right.
+        let error = match source.raw_os_error() {
+            Some(code) if full.iter().any(|errno| errno.raw_os_error() == code) => {
+                error.with_kind(ErrorKind::TooManyOpenFiles)
+            }
+            _ => error,
+        };
         error.with_source(source)
     };
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
@@ -140,5 +148,5 @@ pub(super) fn unusable(message: impl Into<std::borrow::Cow<'static, str>>) -> Er
 }
 
 fn hinted(error: &Error, hint: &str) -> Error {
-    unusable(format!("{error} ({hint})")).with_source(error.clone())
+    unusable(format!("{error} ({hint})")).with_kind(error.kind()).with_source(error.clone())
 }

@@ -7,6 +7,7 @@
 
 mod builder;
 mod choices;
+mod claims;
 mod get;
 mod many;
 mod put;
@@ -18,6 +19,7 @@ mod third_party;
 mod third_party_builder;
 mod third_party_choices;
 mod third_party_many;
+mod unseen;
 mod writer;
 
 pub use builder::{GetBuilder, PutBuilder};

@@ -43,6 +43,11 @@ pub(super) enum Command {
         port: Id,
         direction: Direction,
     },
+    /// Asks what became of the port so far.
+    Check {
+        port: Id,
+        answer: Answer<()>,
+    },
     /// Queues a run: one file's data, or a listing's.
     Read {
         port: Id,

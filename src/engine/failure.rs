@@ -30,8 +30,10 @@ pub(crate) enum FailureKind {
     EndOfFile,
     /// Our own force_close.
     Closed,
-    /// A descriptor below 1024 cannot be had.
+    /// A descriptor (below 1024, for data channels) cannot be had.
     NoDescriptor,
+    /// This process is a forked child.
+    Forked,
     /// The peer broke the rules of the channel.
     Violation,
     /// Something else.
@@ -43,6 +45,16 @@ impl Failure {
         Self { kind, text: text.into() }
     }
 
+    /// Whether the other side had no part in it, and has not noticed: this process lacks something.
+    pub(crate) fn is_ours(&self) -> bool {
+        let full = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+        match self.kind {
+            FailureKind::NoDescriptor | FailureKind::Forked => true,
+            FailureKind::Errno(errno) => full.iter().any(|full| full.raw_os_error() == errno),
+            _ => false,
+        }
+    }
+
     pub(crate) fn gone() -> Self {
         Self::new(FailureKind::Closed, "the engine has been shut down")
     }
@@ -50,6 +62,14 @@ impl Failure {
     /// As an error of a data channel.
     pub(crate) fn into_data_error(self, phase: Phase, doing: &'static str) -> Error {
         let (kind, side) = match self.kind {
+            FailureKind::Forked => return super::fork::refusal(),
+            // Whatever was under way by then, a channel is what could not be had.
+            FailureKind::NoDescriptor => {
+                let message = "no descriptor is left that Globus can use";
+                return Error::new(ErrorKind::TooManyOpenFiles, Phase::DataSetup, message)
+                    .with_side(Side::Local)
+                    .with_source(self);
+            }
             FailureKind::Errno(errno) => {
                 let refused = [
                     rustix::io::Errno::CONNREFUSED,
@@ -67,7 +87,6 @@ impl Failure {
                 }
             }
             FailureKind::Gss(_) => (ErrorKind::Authentication, Side::Server),
-            FailureKind::NoDescriptor => (ErrorKind::TooManyOpenFiles, Side::Local),
             FailureKind::Violation => (ErrorKind::Protocol, Side::Server),
             FailureKind::Closed => (ErrorKind::Aborted, Side::Local),
             FailureKind::EndOfFile | FailureKind::Other => (ErrorKind::ConnectionLost, Side::Server),
@@ -79,6 +98,16 @@ impl Failure {
 impl From<Failure> for Error {
     /// As an error of a login: GSSAPI's word on credentials, names and trust.
     fn from(failure: Failure) -> Self {
+        match failure.kind {
+            FailureKind::Forked => return super::fork::refusal(),
+            FailureKind::NoDescriptor => {
+                let message = "no descriptor is left for the security library; close files first";
+                return Self::new(ErrorKind::TooManyOpenFiles, Phase::Login, message)
+                    .with_side(Side::Local)
+                    .with_source(failure);
+            }
+            _ => {}
+        }
         let text = failure.text.as_str();
         let expired = matches!(failure.kind, FailureKind::Gss(major) if major & ROUTINE == EXPIRED)
             || text.contains("expired")

@@ -33,6 +33,7 @@ mod data;
 mod exit;
 mod failure;
 mod fds;
+pub(crate) mod fork;
 mod gss;
 mod handle;
 mod port;

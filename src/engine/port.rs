@@ -71,6 +71,16 @@ impl DataPort {
         self.engine.push(Command::Peers { port: self.port, addresses });
     }
 
+    /// Whether the port has failed by now, and why; for those who have no run that would tell them.
+    pub(crate) async fn check(&self) -> Result<(), Failure> {
+        for port in self.all() {
+            let (answer, wait) = oneshot::channel();
+            self.engine.push(Command::Check { port, answer });
+            wait.await.unwrap_or_else(|_gone| Err(Failure::gone()))?;
+        }
+        Ok(())
+    }
+
     fn all(&self) -> impl Iterator<Item = Id> {
         std::iter::once(self.port).chain(self.others.iter().copied())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::c_int;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -110,7 +111,10 @@ pub(super) struct Port {
     pub(super) settings: PortSettings,
     pub(super) link: Link,
     pub(super) direction: Option<Direction>,
-    pub(super) listening: bool,
+    /// Where it listens, if it does.
+    pub(super) listening: Option<SocketAddr>,
+    /// Connections that other programs do not inherit any more.
+    pub(super) accepted: usize,
     pub(super) stripes: usize,
     /// Stripes that are connected; each says so for itself.
     pub(super) stripes_up: usize,
@@ -341,24 +345,32 @@ impl Port {
     ///
     /// A stranger whose connection came and went within one wait of the engine is not seen: sizes, checksums and DCAU are
     /// for that.
-    fn check_peers(&self) -> Result<(), Failure> {
-        let (true, Some(allowed), Some(handle)) =
-            (self.listening, &self.settings.allowed_peers, &self.handle)
-        else {
-            return Ok(());
-        };
+    fn check_peers(&mut self) -> Result<(), Failure> {
+        let (Some(local), Some(handle)) = (self.listening, &self.handle) else { return Ok(()) };
         // The server opens as many as it was asked for; room for more shows those that nobody asked for.
         #[cfg(test)]
         if crate::hooks::without("3.3, strangers") {
             return Ok(());
         }
         let hosts = handle.remote_hosts(2 * self.connections() + 16)?;
+        if hosts.len() > self.accepted {
+            self.accepted = hosts.len();
+            fds::close_on_exec(local);
+        }
+        let Some(allowed) = &self.settings.allowed_peers else { return Ok(()) };
         match hosts.iter().find(|host| !allowed.contains(host)) {
             None => Ok(()),
             Some(stranger) => Err(Failure::new(
                 FailureKind::Violation,
                 format!("{stranger}, which is not the server, connected to the data port"),
             )),
+        }
+    }
+
+    /// What Globus accepts, programs that are started meanwhile inherit, unless it is told otherwise.
+    pub(super) fn close_accepted_on_exec(&self) {
+        if let Some(local) = self.listening {
+            fds::close_on_exec(local);
         }
     }
 

@@ -14,6 +14,7 @@ use super::command::Id;
 use super::counters::Counters;
 use super::data::{Direction, PortSettings};
 use super::failure::{Failure, FailureKind};
+use super::fds;
 use super::gss::Credentials;
 use super::handle::Handle;
 use super::port_state::{Link, Operation, Operations, Port, Run};
@@ -28,6 +29,9 @@ const BROKEN_LIMIT: Duration = Duration::from_millis(200);
 
 /// How often a port is looked at that waits for something C has no callback for.
 const TICK: Duration = Duration::from_millis(2);
+
+/// Files that the security library has open at a time, with some to spare.
+const SPARE_FILES: usize = 4;
 
 /// All ports and all registered buffers.
 #[derive(Debug)]
@@ -68,7 +72,8 @@ impl Ports {
             settings,
             link: Link::Idle,
             direction: None,
-            listening: false,
+            listening: None,
+            accepted: 0,
             stripes: 1,
             stripes_up: 0,
             runs: VecDeque::new(),
@@ -98,10 +103,15 @@ impl Ports {
         let usable = port.aim().and_then(|()| port.usable_with(&self.probe, ports));
         let result = usable.and_then(|handle| handle.listen(on));
         match &result {
-            Ok(_) => port.listening = true,
+            Ok(local) => port.listening = Some(*local),
             Err(failure) => port.fail(id, failure.clone()),
         }
         result
+    }
+
+    pub(super) fn check(&self, id: Id) -> Result<(), Failure> {
+        let port = self.ports.get(&id).ok_or_else(Failure::gone)?;
+        port.failure.clone().map_or(Ok(()), Err)
     }
 
     pub(super) fn peers(&mut self, id: Id, addresses: &[std::net::SocketAddr]) {
@@ -209,12 +219,26 @@ impl Ports {
         self.reap(id);
     }
 
+    /// Whether the security library can open the files that it reads. Without them it says things that are not true: that
+    /// it trusts nobody, for instance.
+    pub(super) fn spare_files(&self) -> Result<(), Failure> {
+        if fds::any_left(&self.probe, SPARE_FILES) {
+            return Ok(());
+        }
+        Err(Failure::new(FailureKind::NoDescriptor, "no descriptor is left for the security library"))
+    }
+
     pub(super) fn ids(&self) -> Vec<Id> {
         self.ports.keys().copied().collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.ports.is_empty()
+    }
+
+    /// Whether there are handles that could not be freed.
+    pub(super) fn has_parked(&self) -> bool {
+        !self.parked.is_empty()
     }
 
     pub(super) fn connected(&mut self, id: Id, failure: Option<Failure>) {
@@ -227,6 +251,7 @@ impl Ports {
         match failure {
             None => {
                 port.stripes_up += 1;
+                port.close_accepted_on_exec();
                 if port.link == Link::Starting {
                     port.link = Link::Up;
                 }

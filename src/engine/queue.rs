@@ -24,6 +24,10 @@ impl Queue {
 
     /// Adds a command. Never blocks: callable from any thread and from `Drop`.
     pub(super) fn push(&self, command: Command) {
+        if super::fork::is_child() {
+            // The lock may be held by a thread that this process does not have, and the pipe is the parent's.
+            return super::fork::keep(Box::new(command));
+        }
         let refused = match &mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(commands) => {
                 commands.push(command);

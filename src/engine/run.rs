@@ -102,6 +102,7 @@ impl ReadRun {
         if self.ended {
             return Poll::Ready(Ok(None));
         }
+        super::fork::check_engine()?;
         loop {
             let arrival = std::task::ready!(self.arrivals.poll_recv(cx));
             if let Some(taken) = self.take(arrival) {
@@ -228,6 +229,7 @@ impl WriteRun {
     ///
     /// Cancel safe: nothing is taken.
     pub(crate) async fn ready(&self) -> Result<(), Failure> {
+        super::fork::check_engine()?;
         match self.shared.permits.acquire().await {
             // The permit goes back at once; `post` takes it. Only the run's one owner takes permits, so it is still there.
             Ok(_permit) => Ok(()),
@@ -239,6 +241,7 @@ impl WriteRun {
     ///
     /// In stream mode blocks go out in the order of posting and `offset` means nothing.
     pub(crate) fn post(&mut self, offset: u64, data: Bytes) -> Result<bool, Failure> {
+        super::fork::check_engine()?;
         let late = self.finishing;
         #[cfg(test)]
         let late = late && !crate::hooks::without("K8");
@@ -269,6 +272,7 @@ impl WriteRun {
         if self.ended {
             return Ok(());
         }
+        super::fork::check_engine()?;
         if !self.finishing {
             self.finishing = true;
             self.engine.push(Command::Finish { port: self.port, run: self.run });

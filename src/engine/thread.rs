@@ -18,6 +18,7 @@ use super::data::{self, Event};
 use super::exit::{self, Rest};
 use super::failure::{Failure, FailureKind};
 use super::fds;
+use super::fork;
 use super::gss::{Contexts, Credentials};
 use super::ports::Ports;
 use super::queue::Queue;
@@ -67,11 +68,22 @@ static COUNTERS: OnceLock<Arc<Counters>> = OnceLock::new();
 impl Engine {
     /// The engine, started by the first call. Never blocks: commands wait in the queue while Globus is being activated.
     pub(crate) fn handle() -> Result<Self, Error> {
+        // Before the lock, which a child may find held for ever.
+        fork::watch();
+        fork::check()?;
         let mut lifecycle = LIFECYCLE.lock().unwrap_or_else(PoisonError::into_inner);
         if lifecycle.is_none() {
             // A lack of descriptors or threads may pass, so a failed start is tried again by the next caller.
             let engine = Self::start().map_err(|failure| {
-                failure.into_data_error(Phase::DataSetup, "the Globus engine could not be started")
+                let doing = "the Globus engine could not be started";
+                match failure.kind {
+                    // No server had a part in it.
+                    FailureKind::Other => Error::new(ErrorKind::Internal, Phase::DataSetup, doing)
+                        .with_side(Side::Local)
+                        .with_transient(true)
+                        .with_source(failure),
+                    _ => failure.into_data_error(Phase::DataSetup, doing),
+                }
             })?;
             *lifecycle = Some(Lifecycle::Active(engine));
         }
@@ -291,6 +303,11 @@ impl State {
             }
             let tick = self.ports.tick();
             if self.ending.is_some() && self.ports.is_empty() {
+                self.contexts.close_all();
+                // A parked handle may look at its credential for ever.
+                if !self.ports.has_parked() {
+                    self.credentials.release_all();
+                }
                 if let Some(answer) = self.ending.take() {
                     let _ = answer.send(Ok(()));
                 }
@@ -326,6 +343,7 @@ impl State {
             Command::Listen { port, on, ports, answer } => {
                 drop(answer.send(self.ports.listen(port, on, ports)));
             }
+            Command::Check { port, answer } => drop(answer.send(self.ports.check(port))),
             Command::Peers { port, addresses } => self.ports.peers(port, &addresses),
             Command::Connect { port, direction } => self.ports.connect(port, direction),
             Command::Read { port, run, feed } => self.ports.read(port, run, feed),
@@ -337,14 +355,18 @@ impl State {
             Command::Withdraw { port, run } => self.ports.withdraw(port, run),
             Command::Close { port } => self.ports.close(port),
             Command::ImportCredential { pem, answer } => {
-                drop(answer.send(self.credentials.import(&self.engine, &pem)));
+                let imported =
+                    self.ports.spare_files().and_then(|()| self.credentials.import(&self.engine, &pem));
+                drop(answer.send(imported));
             }
             Command::ReleaseCredential { credential } => self.credentials.release(credential),
             Command::NewContext { credential, target, delegate, answer } => {
                 drop(answer.send(self.contexts.open(&self.engine, credential, &target, delegate)));
             }
             Command::StepContext { context, token, answer } => {
-                drop(answer.send(self.contexts.step(&self.credentials, context, &token)));
+                let step = self.ports.spare_files();
+                let step = step.and_then(|()| self.contexts.step(&self.credentials, context, &token));
+                drop(answer.send(step));
             }
             Command::Wrap { context, messages, answer } => {
                 drop(answer.send(self.contexts.wrap(context, &messages)));

@@ -6,11 +6,12 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::net::sockopt;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::engine::move_high;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
+use crate::session::names::look_up;
 
 /// How long one address is tried alone before the next is tried beside it (RFC 8305 §5).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -31,7 +32,14 @@ pub(crate) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    let found = lookup_host((host, port)).await.map_err(|source| {
+    let found = look_up(host, port).await.map_err(|source| {
+        if is_out_of_files(&source) || !descriptor_left() {
+            // Resolvers open files and sockets, and say anything when they cannot.
+            let message = format!("no descriptor is left to look up the host \"{host}\": {source}");
+            return Error::new(ErrorKind::TooManyOpenFiles, Phase::Resolve, message)
+                .with_side(Side::Local)
+                .with_source(source);
+        }
         // The resolver's own words are the only place where "try again" can be told from "no such name".
         let transient = source.to_string().to_ascii_lowercase().contains("temporary");
         Error::new(
@@ -43,7 +51,7 @@ pub(crate) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
         .with_transient(transient)
         .with_source(source)
     })?;
-    let addresses = take_turns(found);
+    let addresses = take_turns(found.into_iter());
     if addresses.is_empty() {
         let message = format!("the host \"{host}\" has no address");
         return Err(Error::new(ErrorKind::Resolve, Phase::Resolve, message).with_side(Side::Local));
@@ -108,6 +116,18 @@ pub(crate) async fn connect(host: &str, addresses: &[SocketAddr]) -> Result<TcpS
     Err(refused(host, addresses, failed))
 }
 
+fn is_out_of_files(error: &io::Error) -> bool {
+    let ours = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    error.raw_os_error().is_some_and(|code| ours.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+/// Whether one more descriptor can be had.
+fn descriptor_left() -> bool {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
+    !matches!(socket, Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
+}
+
 fn refused(host: &str, addresses: &[SocketAddr], failed: Option<(SocketAddr, io::Error)>) -> Error {
     let Some((address, source)) = failed else {
         return Error::new(ErrorKind::Connect, Phase::Connect, format!("no address of \"{host}\" was tried"));
@@ -117,13 +137,11 @@ fn refused(host: &str, addresses: &[SocketAddr], failed: Option<(SocketAddr, io:
         count => format!(" (and {} more addresses)", count - 1),
     };
     let message = format!("cannot connect to \"{host}\" at {address}{others}: {source}");
-    let ours = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
-    let (kind, side) =
-        if source.raw_os_error().is_some_and(|code| ours.iter().any(|errno| errno.raw_os_error() == code)) {
-            (ErrorKind::TooManyOpenFiles, Side::Local)
-        } else {
-            (ErrorKind::Connect, Side::Server)
-        };
+    let (kind, side) = if is_out_of_files(&source) {
+        (ErrorKind::TooManyOpenFiles, Side::Local)
+    } else {
+        (ErrorKind::Connect, Side::Server)
+    };
     Error::new(kind, Phase::Connect, message).with_side(side).with_source(source)
 }
 

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::options::DataOptions;
 use crate::protocol::ascii::FromWire;
 use crate::protocol::command::Command;
-use crate::session::channel::Ready;
+use crate::session::channel::{Ready, setup_failed};
 use crate::session::watch::{Limits, Timer, explain, in_step};
 use crate::session::{PendingReply, Session};
 use crate::types::{RangeSet, RestartMarker};
@@ -164,7 +164,16 @@ impl Session {
             self.aim_by(ready, &mut transfer, "the server does not send the file").await?;
             run = (!extended_block).then(|| ready.port.read(options.window_blocks));
         }
-        let (run, early) = accepted(run, &mut transfer).await?;
+        let (run, early) = match accepted(run, &mut transfer).await {
+            Ok(accepted) => accepted,
+            Err(refused) => {
+                // The server was refused by our own end, and can only say that.
+                return match ready.port.check().await {
+                    Err(failure) if failure.is_ours() => Err(setup_failed(failure)),
+                    _ => Err(refused),
+                };
+            }
+        };
         let run = run.unwrap_or_else(|| ready.port.read(options.window_blocks));
         transfer.within(None);
         active.flow = Some(Flow { run, pending: transfer, early, last: None, data_ended: false });
@@ -352,11 +361,11 @@ impl ActiveGet {
             if flow.last.is_none()
                 && let Poll::Ready(reply) = flow.pending.poll_next(cx)
             {
-                let reply = in_step(reply?)?;
+                let phase = if flow.data_ended { Phase::Completion } else { Phase::Data };
+                let reply = reply.and_then(in_step).map_err(|error| error.with_phase(phase))?;
                 if reply.is_completion() {
                     flow.last = Some(reply);
                 } else if !reply.is_preliminary() {
-                    let phase = if flow.data_ended { Phase::Completion } else { Phase::Data };
                     return Poll::Ready(Err(Error::from_reply(
                         reply,
                         phase,

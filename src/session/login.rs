@@ -118,15 +118,14 @@ impl Session {
 }
 
 impl Login {
-    /// Looks up, connects and logs in.
+    /// Looks up, connects and logs in until `deadline`, which is what [`Login::connect_limit`] leaves.
     ///
     /// # Errors
     /// `Resolve`, `Connect`, `Timeout(Connect)`; `Authentication` when the server refuses the password or does not prove
     /// to be who it should be; `Authorization` when it knows the subject and has no account for it; `ServerBusy`;
     /// `ConnectionLost`; `Protocol`.
-    pub(crate) async fn open(&self, counters: &Arc<Counters>) -> Result<Session> {
+    pub(crate) async fn open(&self, counters: &Arc<Counters>, deadline: Instant) -> Result<Session> {
         let mut phase = Phase::Resolve;
-        let deadline = Instant::now() + self.connect_limit.min(Duration::from_secs(86_400 * 365));
         match timeout_at(deadline, self.open_within(&mut phase, counters)).await {
             Ok(result) => result,
             Err(_) => {
@@ -139,8 +138,9 @@ impl Login {
                     "{doing} took longer than {:?}, the limit for {}",
                     self.connect_limit, self.endpoint
                 );
-                Err(Error::new(ErrorKind::Timeout(TimeoutKind::Connect), phase, message)
-                    .with_side(Side::Server))
+                // Who resolves names is this machine's affair, as it is where a name has no address.
+                let side = if phase == Phase::Resolve { Side::Local } else { Side::Server };
+                Err(Error::new(ErrorKind::Timeout(TimeoutKind::Connect), phase, message).with_side(side))
             }
         }
     }
@@ -175,6 +175,11 @@ impl Login {
             let attempt = Attempt { login: self, control, sequential };
             match attempt.run(greeting, handshake).await {
                 Ok(session) => {
+                    // Whoever waits would ask for another session at once, and so on for ever with a server that breaks
+                    // each one behind its last reply.
+                    if let Some(reason) = session.control.why_closed() {
+                        return Err(self.in_login(reason));
+                    }
                     counters.logins.one_more();
                     return Ok(session);
                 }
@@ -322,9 +327,9 @@ impl Attempt<'_> {
                 replies.extend(asked);
                 tail = Some(behind);
             }
+            // Sent ahead of the answer to USER, it may have been dropped like everything behind it.
             let reply = if certain && !self.sequential {
-                // PASS was sent behind USER, and is dropped by a server that reads one command at a time.
-                replies[1].within(SILENCE.min(self.login.reply_limit));
+                replies[1].within(self.silence());
                 self.answer(&mut replies[1]).await?
             } else {
                 replies[1].last().await?
@@ -461,10 +466,9 @@ impl Attempt<'_> {
         mut tail: Tail,
         security: Option<(CredentialHandle, bool)>,
     ) -> Result<Session, Failed> {
-        let silence = SILENCE.min(self.login.reply_limit);
         if !self.sequential {
-            tail.feat.within(silence);
-            tail.binary.within(silence);
+            tail.feat.within(self.silence());
+            tail.binary.within(self.silence());
         }
         let feat = self.answer(&mut tail.feat).await?;
         let binary = self.answer(&mut tail.binary).await?;
@@ -519,7 +523,11 @@ impl Attempt<'_> {
         })
     }
 
-    /// A reply behind PASS; silence there means that the server has dropped the command.
+    fn silence(&self) -> Duration {
+        SILENCE.min(self.login.reply_limit)
+    }
+
+    /// A reply to what was sent ahead; silence there means that the server has dropped the command.
     async fn answer(&self, pending: &mut PendingReply) -> Result<Reply, Failed> {
         match pending.last().await {
             Err(error)

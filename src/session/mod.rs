@@ -1,6 +1,6 @@
 //! One logged-in control connection, as async Rust on tokio.
 //!
-//! [`connect`] finds and dials the host, `ssh` reaches it through a process, [`control`] owns the socket and matches
+//! [`connect`] finds (`names`) and dials the host, `ssh` reaches it through a process, [`control`] owns the socket and matches
 //! replies to commands, [`protect`] wraps both once GSI is established, [`login`] turns a connection into a
 //! [`Session`].
 //!
@@ -15,11 +15,13 @@ pub(crate) mod counters;
 pub(crate) mod get;
 pub(crate) mod listing;
 pub(crate) mod login;
+mod names;
 pub(crate) mod pipeline;
 mod protect;
 pub(crate) mod put;
 pub(crate) mod reorder;
 pub(crate) mod settings;
+mod socket;
 mod ssh;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -5,6 +5,7 @@ mod cancel;
 mod deadlines;
 mod descriptors;
 mod faults;
+mod forks;
 mod host;
 mod hostile;
 mod names;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Pool;
 use super::state::Place;
+use crate::engine::fork;
 use crate::session::Session;
 
 /// A place on a session that others use at the same time. Given back when dropped.
@@ -50,6 +51,9 @@ impl fmt::Debug for Shared {
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        if fork::is_child() {
+            return;
+        }
         self.pool.give_back_seat(self.number);
     }
 }
@@ -73,6 +77,11 @@ impl Exclusive {
     /// Whether others have used the session before, so that it may have died in between.
     pub(crate) fn is_reused(&self) -> bool {
         self.reused
+    }
+
+    /// The runtime that the session belongs to: what is left to be done on it is done there, whoever lets go of it where.
+    pub(crate) fn runtime(&self) -> tokio::runtime::Handle {
+        self.pool.runtime.clone()
     }
 
     /// The session is in no state for anybody else: it is closed when this is dropped.
@@ -111,6 +120,9 @@ impl fmt::Debug for Exclusive {
 
 impl Drop for Exclusive {
     fn drop(&mut self) {
+        if fork::is_child() {
+            return;
+        }
         // A broken session is closed by dropping it, without a word and at once.
         let session = self.session.take().filter(|_| !self.broken);
         self.pool.give_back_exclusive(session);

@@ -19,11 +19,13 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::builder::Config;
 use super::metrics::Counted;
 use super::{Common, Key};
+use crate::engine::fork;
 use crate::error::{Error, ErrorKind, Phase, Result, Side, TimeoutKind};
 use crate::session::Session;
 
@@ -33,6 +35,9 @@ use state::{Failed, Purpose, State, Todo};
 /// Sessions shared by commands, at most.
 const MAX_SHARED: usize = 4;
 
+/// A limit that nobody lives to see, and that can be added to a moment.
+const LONGEST: Duration = Duration::from_secs(86_400 * 365);
+
 pub(super) struct Pool {
     key: Key,
     common: Arc<Common>,
@@ -40,13 +45,16 @@ pub(super) struct Pool {
     idle: Duration,
     runtime: Handle,
     state: Mutex<State>,
+    /// Sleeps for as long as a session may be idle, which can be days: it ends with the pool.
+    reaper: Mutex<Option<AbortHandle>>,
 }
 
 impl Pool {
     pub(super) fn new(key: Key, config: &Config, common: Arc<Common>, runtime: Handle) -> Self {
         let sessions = config.sessions;
         let state = Mutex::new(State::new(sessions, sessions.min(MAX_SHARED)));
-        Self { key, common, application: Arc::clone(&config.application), idle: config.idle, runtime, state }
+        let (application, idle) = (Arc::clone(&config.application), config.idle);
+        Self { key, common, application, idle, runtime, state, reaper: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -57,7 +65,15 @@ impl Pool {
 
     /// Whether anything is open, on its way or wanted.
     pub(super) fn is_used(&self) -> bool {
-        self.lock().is_used()
+        let mut closing = Vec::new();
+        let used = {
+            let mut state = self.lock();
+            // Those of a runtime that has ended, for instance.
+            state.remove_dead(&mut closing);
+            state.is_used()
+        };
+        closing.iter().for_each(|session| session.control.quit());
+        used
     }
 
     /// Keeps nothing from now on: what is idle is closed, and what is in use when it comes back.
@@ -123,7 +139,8 @@ impl Pool {
         }
         if reap {
             let reaper = Reaper { pool: Arc::downgrade(self), over: false };
-            self.runtime.spawn(reaper.run());
+            let reaper = self.runtime.spawn(reaper.run()).abort_handle();
+            *self.reaper.lock().unwrap_or_else(PoisonError::into_inner) = Some(reaper);
         }
     }
 
@@ -168,6 +185,9 @@ impl Drop for Pool {
         for session in state.take_unused() {
             session.control.quit();
         }
+        if let Some(reaper) = self.reaper.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            reaper.abort();
+        }
     }
 }
 
@@ -198,13 +218,15 @@ impl Attempt {
         let sequential = self.pool.lock().sequential;
         // Files can be on servers that do not answer.
         let limit = key.connect_limit;
-        let login = timeout(limit, common.credentials.login(application, key, sequential)).await;
+        // One limit for everything, however often it is tried.
+        let deadline = Instant::now() + limit.min(LONGEST);
+        let login = timeout_at(deadline, common.credentials.login(application, key, sequential)).await;
         let login = login.unwrap_or_else(|_| Err(unread(limit)))?;
-        let opened = match login.open(&common.counters).await {
+        let opened = match login.open(&common.counters, deadline).await {
             // Once more: everybody who waits would get this answer, and connections do break.
             Err(error) if error.kind() == ErrorKind::ConnectionLost => {
                 tracing::debug!(endpoint = %key.who.endpoint, "the login is tried once more: {error}");
-                login.open(&common.counters).await
+                login.open(&common.counters, deadline).await
             }
             result => result,
         };
@@ -220,7 +242,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         // The runtime throws its tasks away when it is shut down.
-        if !self.over {
+        if !self.over && !fork::is_child() {
             self.pool.arrived(self.purpose, Err(abandoned()));
         }
     }
@@ -255,6 +277,7 @@ impl Drop for Reaper {
     fn drop(&mut self) {
         // Thrown away by its runtime; with a round that found nothing, the pool knows already.
         if !self.over
+            && !fork::is_child()
             && let Some(pool) = self.pool.upgrade()
         {
             pool.lock().reaping = false;

@@ -13,6 +13,7 @@ use tracing::Span;
 
 use super::slot::{MAX_UNREAD, Slot, TRACE, orphaned};
 use super::{Request, Shared, lost};
+use crate::engine::fork;
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 use crate::protocol::command::Command;
 use crate::protocol::reply::{Limits, ReplyParser};
@@ -436,6 +437,10 @@ impl Actor {
 
 impl Drop for Actor {
     fn drop(&mut self) {
+        // A child has the runtime of its parent, and not the threads that may hold the locks.
+        if fork::is_child() {
+            return;
+        }
         // Only reached without an end when the runtime throws the task away.
         self.close(Ended::first(lost("the runtime that drove the connection was shut down")));
     }

@@ -22,10 +22,11 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::engine::GssContext;
+use crate::engine::{GssContext, fork};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::protocol::command::Command;
 use crate::session::counters::Counters;
+use crate::session::socket::Own;
 use crate::session::ssh;
 
 pub(crate) use slot::PendingReply;
@@ -47,6 +48,9 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if fork::is_child() {
+            return;
+        }
         self.shared.lock().abandoned = true;
         self.shared.wake.notify_one();
     }
@@ -124,6 +128,7 @@ impl Control {
         })?;
         let (shared, handle, pending, greeting) = Self::prepare(peer, local, reply_limit, counters);
         let (reader, writer) = stream.into_split();
+        let (reader, writer) = (Own::new(reader), Own::new(writer));
         tokio::spawn(actor::Actor::new(shared, greeting).run(reader, writer, None));
         Ok((handle, pending))
     }
@@ -135,6 +140,7 @@ impl Control {
         counters: Arc<Counters>,
     ) -> (Self, PendingReply) {
         let ssh::Connection { reader, writer, process, peer, local } = connection;
+        let (reader, writer) = (Own::new(reader), Own::new(writer));
         let (shared, handle, pending, greeting) = Self::prepare(peer, local, reply_limit, counters);
         tokio::spawn(actor::Actor::new(shared, greeting).run(reader, writer, Some(process)));
         (handle, pending)
@@ -276,9 +282,17 @@ impl Control {
         refusal(&self.shared().lock()).is_none()
     }
 
+    /// Why the connection ended, if it has.
+    pub(crate) fn why_closed(&self) -> Option<Error> {
+        self.shared().lock().closed.clone()
+    }
+
     /// Says goodbye once everything queued is answered, and closes. Returns at once; the farewell takes two seconds at
     /// most, also when no handle is left.
     pub(crate) fn quit(&self) {
+        if fork::is_child() {
+            return;
+        }
         let shared = self.shared();
         shared.lock().quitting = true;
         shared.wake.notify_one();
@@ -290,7 +304,7 @@ fn refusal(state: &State) -> Option<Error> {
     if let Some(reason) = &state.closed {
         return Some(lost(format!("the connection was closed before: {reason}")).with_source(reason.clone()));
     }
-    state.quitting.then(|| lost("the session is being closed"))
+    (state.quitting || state.abandoned).then(|| lost("the session is being closed"))
 }
 
 /// A broken connection, seen from a command that had not been sent.

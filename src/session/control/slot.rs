@@ -11,6 +11,7 @@ use std::time::Duration;
 use tracing::Span;
 
 use super::{Shared, lost};
+use crate::engine::fork;
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 
 /// Preliminary replies to one command that may wait unread: markers of a transfer come every few seconds.
@@ -164,6 +165,7 @@ impl PendingReply {
 
     /// [`PendingReply::next`] for hand-written futures.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply>> {
+        fork::check()?;
         let mut state = self.slot.lock();
         let reply = if let Some(reply) = state.preliminary.pop_front() {
             Ok(reply)
@@ -200,6 +202,7 @@ impl PendingReply {
     /// # Cancel safety
     /// Cancel safe, but preliminary replies are thrown away from the first call on.
     pub(crate) async fn last(&mut self) -> Result<Reply> {
+        fork::check()?;
         let thrown: usize = {
             let mut state = self.slot.lock();
             state.only_last = true;
@@ -219,6 +222,12 @@ impl PendingReply {
         self.shared.wake.notify_one();
     }
 
+    /// Closes the connection: the reply may never come, and nobody shall wait behind it.
+    pub(crate) fn give_up(&self) {
+        self.shared.lock().abandoned = true;
+        self.shared.wake.notify_one();
+    }
+
     /// If this is dropped before the command was sent, the command is not sent at all.
     pub(crate) fn withdraw_on_drop(mut self) -> Self {
         self.withdraw = true;
@@ -228,6 +237,9 @@ impl PendingReply {
 
 impl Drop for PendingReply {
     fn drop(&mut self) {
+        if fork::is_child() {
+            return;
+        }
         let (waiting, unread) = {
             let mut state = self.slot.lock();
             state.dropped = true;

@@ -26,7 +26,8 @@ fn login(server: &Server, user: &str, password: &str) -> Login {
 }
 
 async fn open(login: &Login) -> Result<Session> {
-    login.open(&Arc::default()).await
+    let deadline = Instant::now() + login.connect_limit;
+    login.open(&Arc::default(), deadline).await
 }
 
 #[tokio::test]

@@ -4,3 +4,7 @@
 //! fails for the reason in its name.
 
 mod behaved;
+mod cases;
+mod guc;
+mod ours;
+mod table;
