@@ -181,6 +181,9 @@ mod data;
 mod engine;
 pub mod error;
 pub mod from_c;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod ops;
 pub mod options;
 mod protocol;
