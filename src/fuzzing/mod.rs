@@ -42,7 +42,9 @@ pub fn check(target: &str, data: &[u8]) {
 
 /// A text for people holds nothing that a terminal acts on, and is not longer than `most` bytes.
 fn shown(text: &str, most: usize) {
-    let acted_on = |c: char| c.is_control() || matches!(c, '\u{61c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let acted_on = |c: char| {
+        c.is_control() || matches!(c, '\u{61c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     assert!(!text.contains(acted_on), "shown as it came: {text:?}");
     assert!(text.len() <= most, "{} bytes are shown, at most {most} expected", text.len());
 }

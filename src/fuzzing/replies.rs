@@ -125,7 +125,10 @@ pub(super) fn marker(data: &[u8]) {
     match text.parse::<RestartMarker>() {
         Ok(marker) => {
             assert_eq!(marker.to_string().parse::<RestartMarker>().ok().as_ref(), Some(&marker));
-            assert!(marker.contiguous() <= marker.ranges().complement(u64::MAX >> 1).total_bytes().max(marker.contiguous()));
+            assert!(
+                marker.contiguous()
+                    <= marker.ranges().complement(u64::MAX >> 1).total_bytes().max(marker.contiguous())
+            );
         }
         Err(error) => refused(&error, ErrorKind::InvalidInput),
     }
