@@ -174,6 +174,7 @@
 
 #![deny(unsafe_code)]
 
+mod channel;
 mod client;
 mod credential;
 mod data;
@@ -184,6 +185,8 @@ pub mod from_c;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(test)]
+mod hooks;
 mod ops;
 pub mod options;
 mod protocol;

@@ -1,4 +1,4 @@
-//! The blocks that C reads into.
+//! The blocks that data is read into, by C or by the receiver beside it.
 //!
 //! A [`Buffer`] belongs to the engine while a read is registered with it. When the read is back, the filled part moves
 //! to the consumer as [`Bytes`]; the memory returns to the pool when the last `Bytes` over it is dropped, on whatever
@@ -33,11 +33,11 @@ pub(crate) struct Buffer {
 }
 
 impl Pool {
-    pub(super) fn new(size: usize, counters: Arc<super::Counters>) -> Self {
+    pub(crate) fn new(size: usize, counters: Arc<super::Counters>) -> Self {
         Self(Arc::new(Shared { size, free: Mutex::default(), counters }))
     }
 
-    pub(super) fn take(&self) -> Buffer {
+    pub(crate) fn take(&self) -> Buffer {
         let reused = self.0.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let memory = reused.unwrap_or_else(|| Memory::new(self.0.size));
         self.0.counters.buffers_out.add(1);
@@ -51,10 +51,15 @@ impl Buffer {
         (self.memory.as_mut_ptr(), self.memory.len())
     }
 
+    /// The memory, for those who fill it themselves; initialised, with whatever was in it before.
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.memory.as_mut_slice()
+    }
+
     /// The first `filled` bytes for a consumer. `filled` is bounded by the capacity here, whatever C reported.
     ///
     /// A block that fills little of its buffer is copied, so that holding many small files does not pin many buffers.
-    pub(super) fn into_bytes(mut self, filled: usize) -> Bytes {
+    pub(crate) fn into_bytes(mut self, filled: usize) -> Bytes {
         self.filled = filled.min(self.memory.len());
         if self.filled <= self.memory.len() / 8 {
             Bytes::copy_from_slice(self.as_ref())

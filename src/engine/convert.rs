@@ -53,6 +53,12 @@ impl Memory {
         self.0.len()
     }
 
+    pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: initialised when it was allocated, alive as long as `self`, which is borrowed exclusively. A block that C may
+        // write to lies in the engine's table of operations, which hands out an address and never this.
+        unsafe { self.0.as_mut() }
+    }
+
     pub(super) fn as_slice(&self) -> &[u8] {
         // SAFETY: initialised when it was allocated, alive as long as `self`; a block is looked at only when C has handed it
         // back, and nothing writes to it then.

@@ -43,7 +43,7 @@ impl Failure {
         Self { kind, text: text.into() }
     }
 
-    pub(super) fn gone() -> Self {
+    pub(crate) fn gone() -> Self {
         Self::new(FailureKind::Closed, "the engine has been shut down")
     }
 

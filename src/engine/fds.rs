@@ -33,6 +33,10 @@ pub(super) fn raise_limit() {
 /// this look and C's use is covered by a margin only: a program that opens many files at a time and holds nearly a
 /// thousand needs the feature `large-fd` of `globus-sys`.
 pub(super) fn room_for(probe: impl AsFd, count: usize) -> bool {
+    #[cfg(test)]
+    if crate::hooks::without("K1") {
+        return true;
+    }
     let mut held = Vec::new();
     for _ in 0..count.max(1) {
         match rustix::io::fcntl_dupfd_cloexec(&probe, 0) {

@@ -48,13 +48,12 @@ mod wake;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use buffer::Pool;
 pub(crate) use counters::{Counters, Gauge};
 pub(crate) use data::{Direction, Layout, PortSecurity, PortSettings, Protection};
-pub(crate) use failure::Failure;
-#[cfg(test)]
-use failure::FailureKind;
+pub(crate) use failure::{Failure, FailureKind};
 pub(crate) use fds::move_high;
 pub(crate) use port::DataPort;
 pub(crate) use run::{ReadRun, WriteRun};
 pub(crate) use security::{CredentialHandle, GssContext, TargetName};
-pub(crate) use thread::{Engine, shutdown};
+pub(crate) use thread::{BLOCK_BYTES, Engine, port_range, shutdown};

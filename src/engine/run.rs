@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::command::{Command, Id};
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind};
 use super::thread::Engine;
 
 /// What a reader gets.
@@ -92,6 +92,7 @@ impl ReadRun {
     /// The next block, as `(offset, data)`: any order in extended block mode. `None` after the last one.
     ///
     /// In stream mode offsets count from zero. Cancel safe: a block is either returned or still there.
+    #[cfg(test)]
     pub(crate) async fn next(&mut self) -> Result<Option<(u64, Bytes)>, Failure> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
@@ -205,6 +206,11 @@ pub(crate) struct WriteRun {
 }
 
 impl WriteRun {
+    /// A run on a port that there is not: whatever is done with it fails.
+    pub(crate) fn nowhere(engine: &Engine) -> Self {
+        Self::start(engine, engine.next_id(), 1)
+    }
+
     pub(super) fn start(engine: &Engine, port: Id, window: usize) -> Self {
         let run = engine.next_id();
         let shared = Arc::new(WriteShared {
@@ -233,6 +239,13 @@ impl WriteRun {
     ///
     /// In stream mode blocks go out in the order of posting and `offset` means nothing.
     pub(crate) fn post(&mut self, offset: u64, data: Bytes) -> Result<bool, Failure> {
+        let late = self.finishing;
+        #[cfg(test)]
+        let late = late && !crate::hooks::without("K8");
+        if late {
+            // C would take it in stream mode, say that all is well, and send nothing (§3.4).
+            return Err(Failure::new(FailureKind::Other, "data was posted behind the end of the data"));
+        }
         match self.shared.permits.try_acquire() {
             Ok(permit) => {
                 permit.forget();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use globus_sys as sys;
 use rustix::pipe::{PipeFlags, pipe_with};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::buffer::Pool;
 use super::command::{Command, Id};
@@ -25,7 +25,7 @@ use super::wake::Wake;
 use crate::error::{Error, ErrorKind, Phase, Side};
 
 /// Bytes of a block that C reads into: the server's own block size, so that one block of extended block mode fills it.
-pub(super) const BLOCK_BYTES: usize = 256 * 1024;
+pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
 
 /// Descriptors that activation takes, with some to spare.
 const ENGINE_DESCRIPTORS: usize = 16;
@@ -39,6 +39,8 @@ struct Shared {
     queue: Queue,
     next_id: AtomicU64,
     counters: Arc<Counters>,
+    /// Tells those who move data without this thread that the engine has ended, or is about to.
+    over: watch::Sender<bool>,
     /// A forked child has no engine thread.
     process: rustix::process::Pid,
 }
@@ -49,6 +51,12 @@ enum Lifecycle {
     Active(Engine),
     /// It could not be started, or it was shut down; Globus is not started twice.
     Over(Failure),
+}
+
+/// `GLOBUS_TCP_PORT_RANGE` as it was before the engine was started, which is when Globus reads it.
+pub(crate) fn port_range() -> Option<&'static str> {
+    static TEXT: OnceLock<Option<String>> = OnceLock::new();
+    TEXT.get_or_init(|| std::env::var("GLOBUS_TCP_PORT_RANGE").ok()).as_deref()
 }
 
 static LIFECYCLE: Mutex<Option<Lifecycle>> = Mutex::new(None);
@@ -122,6 +130,8 @@ impl Engine {
     fn start() -> Result<Self, Failure> {
         // Before activation: Globus sizes its tables by the limit that it finds.
         fds::raise_limit();
+        // Activation sets variables, and nobody may look at the environment meanwhile.
+        port_range();
         let system = |errno: rustix::io::Errno| {
             Failure::new(FailureKind::Errno(errno.raw_os_error()), format!("no pipe for the engine: {errno}"))
         };
@@ -139,6 +149,7 @@ impl Engine {
             queue: Queue::new(write_end, Arc::clone(&counters)),
             next_id: AtomicU64::new(1),
             counters,
+            over: watch::Sender::new(false),
             process: rustix::process::getpid(),
         }));
         let inside = engine.clone();
@@ -150,6 +161,11 @@ impl Engine {
                 Failure::new(FailureKind::Other, format!("no thread for the engine: {error}"))
             })?;
         Ok(engine)
+    }
+
+    /// True when the engine has ended, or is told to. Whoever holds this has something open that `shutdown` waits for.
+    pub(crate) fn over(&self) -> watch::Receiver<bool> {
+        self.0.over.subscribe()
     }
 
     /// Posts a command; never blocks. After the end of the engine it is dropped, and with it the way to answer.
@@ -176,7 +192,14 @@ pub(crate) async fn shutdown(limit: Duration) -> bool {
     };
     let (answer, wait) = oneshot::channel();
     engine.push(Command::Shutdown { answer });
-    matches!(tokio::time::timeout(limit, wait).await, Ok(Ok(Ok(()))))
+    engine.0.over.send_replace(true);
+    let ended = async {
+        let ended = wait.await;
+        // What is open beside the engine's thread is closed by tasks of other runtimes.
+        engine.0.over.closed().await;
+        ended
+    };
+    matches!(tokio::time::timeout(limit, ended).await, Ok(Ok(Ok(()))))
 }
 
 /// The life of the engine thread.
@@ -199,16 +222,20 @@ fn run(engine: Engine, read_end: OwnedFd, probe: OwnedFd) {
     *LIFECYCLE.lock().unwrap_or_else(PoisonError::into_inner) = Some(Lifecycle::Over(failure));
     // Whoever waits for an answer is told by the drop of its sender.
     drop(engine.0.queue.close());
+    engine.0.over.send_replace(true);
     state.abandon();
 }
 
 /// Sets Globus up on this thread.
 fn activate(read_end: OwnedFd) -> Result<Wake, Failure> {
     let _limit = fds::ModestLimit::set();
+    let model = c"none";
+    #[cfg(test)]
+    let model = if crate::hooks::without("K10") { c"nonsense" } else { model };
     // SAFETY: this thread is the only one of the process that calls Globus. The model is a constant that exists (K10), set
     // before the first activation. The module descriptors are statics of the libraries.
     unsafe {
-        if sys::globus_thread_set_model(c"none".as_ptr()) != 0 {
+        if sys::globus_thread_set_model(model.as_ptr()) != 0 {
             return Err(Failure::new(
                 FailureKind::Other,
                 "Globus is in use already, with another thread model, by another library of this process",
@@ -264,6 +291,11 @@ impl State {
             }
             let tick = self.ports.tick();
             if self.ending.is_some() && self.ports.is_empty() {
+                self.contexts.close_all();
+                // A parked handle may look at its credential for ever.
+                if !self.ports.has_parked() {
+                    self.credentials.release_all();
+                }
                 if let Some(answer) = self.ending.take() {
                     let _ = answer.send(Ok(()));
                 }

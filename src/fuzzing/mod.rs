@@ -7,6 +7,7 @@
 //!
 //! Never here: anything that a program uses, and any input or output.
 
+mod blocks;
 mod listings;
 mod replies;
 #[cfg(test)]
@@ -18,8 +19,9 @@ use bytes::Bytes;
 use crate::error::{Error, ErrorKind};
 
 /// The parsers by name. Each has a file in `fuzz/fuzz_targets` and a folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+pub const TARGETS: [(&str, fn(&[u8])); 9] = [
     ("address", replies::address),
+    ("block", blocks::block),
     ("command", urls::command),
     ("feature", replies::feature),
     ("list", listings::list),

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Escaped, Phase, Reply, Result, Side};
 
 pub(crate) mod address;
 pub(crate) mod ascii;
+pub(crate) mod block;
 pub(crate) mod classify;
 pub(crate) mod command;
 pub(crate) mod features;

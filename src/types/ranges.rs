@@ -74,6 +74,12 @@ impl RangeSet {
         self.contiguous_from(offset) > offset
     }
 
+    /// Whether any byte of a range belongs to the set.
+    pub(crate) fn intersects(&self, range: &Range<u64>) -> bool {
+        let before = self.ends.range(..range.end).next_back();
+        range.start < range.end && before.is_some_and(|(_, &end)| end > range.start)
+    }
+
     /// The ranges in ascending order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Range<u64>> + '_ {
         self.ends.iter().map(|(&start, &end)| start..end)

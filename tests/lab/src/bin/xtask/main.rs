@@ -12,6 +12,7 @@ mod deps;
 mod fuzz;
 mod sanitize;
 mod serve;
+mod soak;
 mod step;
 
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ enum Task {
     Test,
     /// Measures against globus-url-copy, in pairs
     Bench(bench::Args),
+    /// Runs a mixed load for minutes against servers that are broken meanwhile, and checks every file, memory and descriptors
+    Soak(soak::Args),
     /// Runs a throw-away server until Ctrl-C
     Serve(serve::Args),
     /// Runs the parsers under libFuzzer
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Test => check::run(),
         Task::Bench(args) => bench::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Serve(args) => serve::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Sanitize => sanitize::run(),

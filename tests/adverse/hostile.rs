@@ -1,1 +1,0 @@
-//! Servers that mean harm: by name, with globus-url-copy beside us.
