@@ -1,30 +1,36 @@
 //! Credentials whose time is over in the middle of what they are used for.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use gridftp::options::{DataChannelAuth, ProtectionLevel, TransferMode};
 use gridftp::{Bytes, Client, Credential, Error, ErrorKind};
 use gridftp_lab::{Pki, Server, random_bytes};
 
-use crate::support::{WAYS, builder, eventually, trusting};
+use crate::support::{WAYS, builder, trusting};
 
 const SIZE: usize = 16_000_000;
 
-/// How long a proxy lives here: long enough for six logins with delegation on a busy machine.
-const LIFETIME: Duration = Duration::from_secs(10);
-
-/// A client with a proxy that is over soon, and when.
-async fn short_lived(pki: &Pki) -> (Client, SystemTime) {
+/// A client with a proxy that is over soon, and when: it is long enough for so many logins on this machine, as it is just
+/// now. One with delegation takes the server a new key.
+async fn short_lived(pki: &Pki, server: &Server, logins: u32) -> (Client, SystemTime) {
+    std::fs::write(server.dir().join("small"), "x").unwrap();
+    let begin = Instant::now();
+    let ordinary = crate::support::with_proxy(pki);
+    let get = ordinary.get(server.url("small")).dcau(DataChannelAuth::OwnIdentity).await.unwrap();
+    assert_eq!(get.bytes().await.unwrap(), "x");
+    let lifetime = Duration::from_secs(3) + begin.elapsed() * 2 * logins;
     let user = Credential::from_cert_and_key(pki.user_cert(), pki.user_key());
-    let proxy = user.make_proxy().lifetime(LIFETIME).build().await.unwrap();
+    let proxy = user.make_proxy().lifetime(lifetime).build().await.unwrap();
     let end = proxy.info().await.unwrap().expires();
-    (builder().sessions_per_endpoint(16).credential(proxy).build().unwrap(), end)
+    (builder().credential(proxy).build().unwrap(), end)
 }
 
 async fn over(end: SystemTime) {
     // Certificates count whole seconds.
     let end = end + Duration::from_millis(1100);
-    eventually("the proxy is over", || SystemTime::now() > end).await;
+    while let Ok(left) = end.duration_since(SystemTime::now()) {
+        tokio::time::sleep(left).await;
+    }
 }
 
 #[track_caller]
@@ -40,14 +46,12 @@ fn a_proxy_that_ends_in_the_middle_of_a_transfer() {
         let server = Server::gsi(&pki).start();
         let contents = random_bytes(1, SIZE);
         std::fs::write(server.dir().join("f"), &contents).unwrap();
-        let (client, end) = short_lived(&pki).await;
+        let (client, end) = short_lived(&pki, &server, 3).await;
         let mut gets = Vec::new();
         let mut puts = Vec::new();
-        for (mode, streams, protected) in [
-            (TransferMode::Stream, 1, true),
-            (TransferMode::ExtendedBlock, 1, false),
-            (TransferMode::ExtendedBlock, 4, true),
-        ] {
+        for (mode, streams, protected) in
+            [(TransferMode::Stream, 1, true), (TransferMode::ExtendedBlock, 4, false)]
+        {
             let (dcau, level) = match protected {
                 false => (DataChannelAuth::None, ProtectionLevel::Clear),
                 true => (DataChannelAuth::OwnIdentity, ProtectionLevel::Private),
@@ -97,7 +101,7 @@ fn a_proxy_that_ends_under_a_pipeline() {
         for (n, contents) in contents.iter().enumerate() {
             std::fs::write(server.dir().join(format!("f{n}")), contents).unwrap();
         }
-        let (client, end) = short_lived(&pki).await;
+        let (client, end) = short_lived(&pki, &server, 1).await;
         let mut many = client.get_many((0..400).map(|n| server.url(format!("f{n}")))).await.unwrap();
         let mut right = 0;
         let error = loop {
@@ -136,7 +140,7 @@ fn a_delegated_proxy_that_ends_before_its_data_channel_is_made() {
         let server = Server::gsi(&pki).start();
         let contents = random_bytes(2, SIZE);
         std::fs::write(server.dir().join("f"), &contents).unwrap();
-        let (client, end) = short_lived(&pki).await;
+        let (client, end) = short_lived(&pki, &server, 1).await;
         // A set of parallel channels makes the others only when they are needed.
         let mut put = client
             .put(server.url("g"))
