@@ -18,8 +18,11 @@ use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind};
 
+/// Gives bytes to a parser, and asserts what must hold of what comes of them.
+pub type Check = fn(&[u8]);
+
 /// The parsers by name. Each has a file in `fuzz/fuzz_targets` and a folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, fn(&[u8])); 9] = [
+pub const TARGETS: [(&str, Check); 9] = [
     ("address", replies::address),
     ("block", blocks::block),
     ("command", urls::command),
