@@ -168,6 +168,14 @@ impl Receiver {
         self.state().failure.clone().map_or(Ok(()), Err)
     }
 
+    /// Whether so many connections have said something in this run, or all is over.
+    #[cfg(test)]
+    pub(super) fn has_heard(&self, connections: usize) -> bool {
+        let state = self.state();
+        let ended = usize::try_from(state.ended).unwrap();
+        state.failure.is_some() || state.midway + ended >= connections
+    }
+
     /// Where the blocks of a run go, while it is served.
     pub(super) fn feed(&self, run: u64) -> Option<Feed> {
         let state = self.state();
@@ -240,6 +248,7 @@ impl Taker {
     async fn run(self, listener: TcpListener, mut over: watch::Receiver<bool>) {
         let mut stage = self.receiver.stage.subscribe();
         let mut connections = JoinSet::new();
+        let mut strangers = 0;
         // The other halves of the connections, to see what has become of them while their tasks have not looked yet.
         let mut halves: Vec<(Id, OwnedWriteHalf)> = Vec::new();
         loop {
@@ -264,7 +273,11 @@ impl Taker {
                             let host = from.ip().to_canonical();
                             if self.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&host)) {
                                 // Whoever else finds the port must not be able to break a file, nor to add to it.
-                                tracing::warn!(%from, "a stranger connected to a data port and was turned away");
+                                if strangers == 0 {
+                                    tracing::warn!(%from, "a stranger connected to a data port and was turned away");
+                                }
+                                strangers += 1_u64;
+                                tracing::debug!(%from, strangers, "a stranger was turned away");
                                 continue;
                             }
                             listen::out_of_the_way(stream)

@@ -187,7 +187,9 @@ impl Pipeline {
                     self.doubts -= 1;
                     let mut behind = self.put_back();
                     self.waiting.push_front(asked.item);
-                    hear_out(session, None, &mut behind, self.limits.reply).await.map_err(Heard::into_error)?;
+                    hear_out(session, None, &mut behind, self.limits.reply)
+                        .await
+                        .map_err(Heard::into_error)?;
                 }
                 Err(error) => return Ok(Some(Next::Refused(index, error))),
             }
