@@ -102,7 +102,7 @@ pub(super) fn cases() -> Vec<Case> {
             Act::Silence,
             fails(Timeout(TimeoutKind::Stall), Phase::Completion),
         ),
-        at("E: control closed half-way", HALF, Act::CloseControl, fails(ConnectionLost, Phase::Data)),
+        at("E: control closed half-way", HALF, Act::CloseControl, fails_late(ConnectionLost)),
         at("E: SIZE lies", Step::Command("SIZE"), Act::reply("213 5"), Expect::That(refused)),
         Case::at("E: four connections, one stalls", Op::GetE(4), HALF, Act::Wire(Vec::new()), stall()),
         Case::at(
