@@ -5,6 +5,8 @@
 //! which overtakes replies waits unread; a refused RETR takes nothing from the channel; after an error behind an acceptance
 //! the set is closed, all replies are awaited, and what is left is asked for again on a fresh set.
 
+mod owed;
+
 use std::collections::VecDeque;
 use std::task::Poll;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use crate::session::channel::Ready;
 use crate::session::get::size_of;
 use crate::session::watch::{Limits, in_step};
 use crate::session::{PendingReply, Session};
+use owed::{Heard, hear_out};
 
 /// Files asked for ahead of the one that is read. With their SIZE commands this stays below the 512 that a server queues.
 const AHEAD: usize = 200;
@@ -549,52 +552,6 @@ impl Current {
 
 fn refusal(reply: Reply) -> Error {
     Error::from_reply(reply, Phase::Command, "the server does not send the file")
-}
-
-/// How the server's last words on what it was asked for failed to come.
-enum Heard {
-    /// On the file that was being read.
-    Own(Error),
-    /// On one that was asked for behind it.
-    Other(Error),
-}
-
-impl Heard {
-    fn into_error(self) -> Error {
-        let (Self::Own(error) | Self::Other(error)) = self;
-        error
-    }
-}
-
-/// Reads all replies that the server still owes, to what it had accepted and what not, until it is in order again.
-async fn hear_out(
-    session: &Session,
-    transfer: Option<&mut PendingReply>,
-    asked: &mut VecDeque<Asked>,
-    limit: Duration,
-) -> Result<(), Heard> {
-    if let Some(transfer) = transfer {
-        transfer.within(limit);
-        transfer.last().await.map_err(Heard::Own)?;
-    }
-    for asked in asked {
-        let first = match asked.first.take() {
-            Some(first) => first.map(drop),
-            None => asked.transfer.next().await.and_then(|reply| match reply.is_preliminary() {
-                true => Ok(()),
-                false => Err(refusal(reply)),
-            }),
-        };
-        match first {
-            Ok(()) => {
-                asked.transfer.within(limit);
-                asked.transfer.last().await.map_err(Heard::Other)?;
-            }
-            Err(error) if is_lost(session, &error) => return Err(Heard::Other(error)),
-            Err(_) => {}
-        }
-    }
-    Ok(())
 }
 
 /// Whether an error is the connection's, and not the answer to one command.
