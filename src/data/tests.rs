@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use gridftp_lab::hostile::{Act, Hostile, Play, Splice, Step};
+use bytes::Bytes;
+use gridftp_lab::hostile::{Act, Hostile, Play, Splice, Step, blocks};
 use gridftp_lab::{Pki, Server};
 
-use crate::hooks::Outcome::{self, Corrupt, Well};
+use crate::hooks::Outcome::{self, Corrupt, Killed, Well};
 use crate::hooks::{bites, bites_in_children, is_child, this_test};
 use crate::options::Timeouts;
-use crate::{Bytes, Client, Credential, ErrorKind};
+use crate::{Client, Credential, ErrorKind};
 
 /// Limits that keep a hang short.
 fn limits() -> Timeouts {
@@ -124,11 +125,24 @@ fn c5_a_clear_reply_on_a_protected_channel() {
 }
 
 #[test]
+fn c7_the_end_of_a_channel_without_the_end_of_its_data() {
+    bites(this_test!(), "a receiver of our own", &[Killed], || async {
+        let close = Act::Wire(blocks::header(blocks::CLOSE, 0, 0));
+        let play = Play::new().file("/f", vec![7; 1000]).at(Step::Data { after: 0 }, close);
+        let server = Hostile::start(play);
+        match client().get(server.url("/f")).parallelism(2).await.unwrap().bytes().await {
+            Err(error) if error.kind() == ErrorKind::Protocol => Well,
+            _ => Corrupt,
+        }
+    });
+}
+
+#[test]
 fn s3_3_less_than_was_announced() {
     bites(this_test!(), "size", &[Corrupt], || async {
         let play = Play::new().file("/f", vec![7; 1000]).at(Step::Data { after: 500 }, Act::End);
         let server = Hostile::start(play);
-        match client().get(&server.url("/f")).await.unwrap().bytes().await {
+        match client().get(server.url("/f")).await.unwrap().bytes().await {
             Err(error) if error.kind() == ErrorKind::Truncated => Well,
             _ => Corrupt,
         }
@@ -139,7 +153,7 @@ fn s3_3_less_than_was_announced() {
 fn s3_4_an_end_that_the_server_does_not_confirm() {
     bites(this_test!(), "confirmation", &[Corrupt], || async {
         let server = Hostile::start(Play::new().file("/f", vec![7; 1000]).at(Step::Final, Act::Silence));
-        match client().get(&server.url("/f")).await.unwrap().bytes().await {
+        match client().get(server.url("/f")).await.unwrap().bytes().await {
             Err(error) if matches!(error.kind(), ErrorKind::Timeout(_)) => Well,
             _ => Corrupt,
         }
@@ -162,7 +176,7 @@ fn s12_an_address_that_is_not_the_servers() {
         let reply = format!("227 Entering Passive Mode (127,0,0,99,{},{})", port / 256, port % 256);
         let server = Hostile::start(Play::new().at(Step::Command("PASV"), Act::reply(reply)));
         let put = async {
-            let mut put = client().put(&server.url("/f")).await?;
+            let mut put = client().put(server.url("/f")).await?;
             put.write(Bytes::from_static(b"a secret")).await?;
             put.finish().await
         };

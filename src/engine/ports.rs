@@ -122,6 +122,8 @@ impl Ports {
             port.dealer = Dealer::new(port.settings.layout, port.stripes);
         }
         let result = aimed.and_then(|()| port.usable(&self.probe)).and_then(|handle| match addresses {
+            // C would make a set of no stripes, and look for the first of them all the same.
+            [] => Err(Failure::new(FailureKind::Other, "no address to connect to")),
             [one] => handle.peer(*one),
             several => handle.stripes(several),
         });

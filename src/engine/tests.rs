@@ -234,6 +234,17 @@ async fn listener() -> (tokio::net::TcpListener, SocketAddr) {
 }
 
 #[tokio::test]
+async fn a_port_that_is_aimed_nowhere_fails() {
+    let engine = Engine::handle().unwrap();
+    let port = DataPort::open(&engine, settings(true, 1));
+    port.peers(Vec::new());
+    let run = port.write(4);
+    assert_eq!(run.failed().await.kind, FailureKind::Other);
+    drop((run, port));
+    settled(|c| c.ports.get() == 0 && c.registered.get() == 0 && c.parked.get() == 0).await;
+}
+
+#[tokio::test]
 async fn a_first_stripe_that_cannot_be_connected_to_at_all_fails_the_put() {
     // C has begun with nothing then; the other stripe is never connected to.
     let (_one, at) = listener().await;

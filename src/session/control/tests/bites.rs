@@ -76,8 +76,8 @@ fn pipeline_a_connection_lost_with_500_commands_queued() {
                 }
             })
             .await;
-            let replies = control.send_all((0..500).map(|n| command_of(n)).collect());
-            let more = control.send_all((0..500).map(|n| command_of(n)).collect());
+            let replies = control.send_all((0..500).map(command_of).collect());
+            let more = control.send_all((0..500).map(command_of).collect());
             let begun = Instant::now();
             for (number, mut reply) in replies.into_iter().chain(more).enumerate() {
                 let Ok(end) = tokio::time::timeout(Duration::from_secs(4), reply.last()).await else {
