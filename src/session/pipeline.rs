@@ -5,7 +5,7 @@
 //! which overtakes replies waits unread; a refused RETR takes nothing from the channel; after an error behind an acceptance
 //! the set is closed, all replies are awaited, and what is left is asked for again on a fresh set.
 
-mod heard;
+mod owed;
 
 use std::collections::VecDeque;
 use std::task::Poll;
@@ -22,7 +22,7 @@ use crate::session::channel::Ready;
 use crate::session::get::size_of;
 use crate::session::watch::{Limits, in_step};
 use crate::session::{PendingReply, Session};
-use heard::{Heard, hear_out};
+use owed::{Heard, hear_out};
 
 /// Files asked for ahead of the one that is read. With their SIZE commands this stays below the 512 that a server queues.
 const AHEAD: usize = 200;

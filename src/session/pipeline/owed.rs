@@ -1,10 +1,10 @@
-//! What a server still owes when a set of data channels has failed.
+//! The replies that a server owes to what it was asked for, when its set of channels was lost.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Asked, is_lost, refusal};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::session::{PendingReply, Session};
 
 /// How the server's last words on what it was asked for failed to come.
