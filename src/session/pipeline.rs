@@ -187,7 +187,9 @@ impl Pipeline {
                     self.doubts -= 1;
                     let mut behind = self.put_back();
                     self.waiting.push_front(asked.item);
-                    hear_out(session, None, &mut behind, self.limits.reply).await.map_err(Heard::into_error)?;
+                    hear_out(session, None, &mut behind, self.limits.reply)
+                        .await
+                        .map_err(Heard::into_error)?;
                 }
                 Err(error) => return Ok(Some(Next::Refused(index, error))),
             }
@@ -308,12 +310,11 @@ impl Pipeline {
         let Some(ready) = &self.ready else { return };
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         for asked in self.asked.iter_mut().take(RUNS_AHEAD) {
-            if asked.first.is_some() {
-                continue;
-            }
             #[cfg(test)]
-            if crate::hooks::without("a run for an accepted file") {
+            if asked.first.is_none() && crate::hooks::without("a run for an accepted file") {
                 asked.first = Some(Ok(ready.port.read(self.options.window_blocks)));
+            }
+            if asked.first.is_some() {
                 continue;
             }
             match asked.transfer.poll_next(&mut cx) {
@@ -332,14 +333,8 @@ impl Pipeline {
         if !reply.is_preliminary() {
             return Err(refusal(reply));
         }
-        let Some(ready) = &self.ready else {
-            return Err(Error::new(
-                ErrorKind::Internal,
-                Phase::Data,
-                "a file was accepted without data channels",
-            ));
-        };
-        Ok(ready.port.read(self.options.window_blocks))
+        let no_set = || Error::new(ErrorKind::Internal, Phase::Data, "a file came without data channels");
+        self.ready.as_ref().map(|ready| ready.port.read(self.options.window_blocks)).ok_or_else(no_set)
     }
 
     /// The set failed under the current file: closes it, hears all replies out, and asks again for what is left.
