@@ -400,8 +400,10 @@ impl fmt::Display for Reply {
         let mut left = SHOWN;
         for (index, line) in self.lines.iter().enumerate() {
             let shown = &line[..line.len().min(left)];
-            left -= shown.len();
-            f.write_str(if index == 0 { " " } else { " / " })?;
+            let between = if index == 0 { " " } else { " / " };
+            // Lines without text count as well.
+            left = left.saturating_sub(shown.len() + between.len());
+            f.write_str(between)?;
             write!(f, "{}", Escaped(shown))?;
             if left == 0 {
                 return f.write_str(" …");
@@ -425,7 +427,7 @@ impl fmt::Display for Escaped<'_> {
         use fmt::Write as _;
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
-                let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+                let hidden = matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
                 if c.is_control() || hidden {
                     write!(f, "{}", c.escape_default())?;
                 } else {

@@ -182,6 +182,9 @@ mod data;
 mod engine;
 pub mod error;
 pub mod from_c;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod hooks;
 mod ops;

@@ -62,6 +62,7 @@ async fn main() -> Result<ExitCode> {
     gridftp::init()?;
     let end = Instant::now() + Duration::from_secs(args.seconds);
     let mut rounds: Vec<Held> = Vec::new();
+    fill_pool(&site).await?;
     while Instant::now() < end {
         let until = end.min(Instant::now() + Duration::from_secs(args.round));
         round(&site, &tally, &next, args.tasks, until).await;
@@ -85,6 +86,22 @@ async fn main() -> Result<ExitCode> {
         println!("WRONG: {reason}");
     }
     Ok(if wrongs == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Has the library's pool of blocks take the memory that it will ever keep, so that this is no growth later.
+async fn fill_pool(site: &Site) -> Result<()> {
+    let client = Client::new()?;
+    let Some(largest) = site.sources.iter().max_by_key(|source| source.size) else { return Ok(()) };
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(client.get(site.source(0, &largest.name)).window(256).await?);
+    }
+    // Blocks that nobody takes are held.
+    let limit = Instant::now() + Duration::from_secs(5);
+    while engine_metrics().buffers_out < 150 && Instant::now() < limit {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
 }
 
 /// Keeps so many operations under way until the time is over, and waits for the last of them.

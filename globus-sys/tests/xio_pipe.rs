@@ -11,12 +11,14 @@ use std::io::{Write as _, pipe};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
+globus_sys::large_fd!();
+
 const LIMIT: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_byte_in_a_pipe_wakes_the_poll() {
     // Before the activation, at which XIO allocates its sets for as many descriptors as may be open.
-    let raised = cfg!(feature = "large-fd").then(raise_descriptor_limit);
+    let limit = raise_descriptor_limit();
 
     // SAFETY: this is the only test of the program, so one thread makes all calls of Globus.
     unsafe {
@@ -24,11 +26,9 @@ fn a_byte_in_a_pipe_wakes_the_poll() {
         assert_eq!(globus_module_activate(GLOBUS_XIO_MODULE), 0);
     }
     wake_by_a_descriptor_of_at_least(0);
-    if let Some(limit) = raised {
-        // One beyond C's fd_set, where the process would be aborted without the feature, and the last there is.
-        wake_by_a_descriptor_of_at_least(1024);
-        wake_by_a_descriptor_of_at_least(limit - 1);
-    }
+    // One beyond C's fd_set, where the process would be aborted without `large_fd!`, and the last there is.
+    wake_by_a_descriptor_of_at_least(1024);
+    wake_by_a_descriptor_of_at_least(limit - 1);
     // SAFETY: as above; all handles are closed.
     unsafe { assert_eq!(globus_module_deactivate(GLOBUS_XIO_MODULE), 0) };
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::watch;
 
 use super::listen::failure;
@@ -18,7 +18,7 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// A connection, and what was read of it beyond what was asked for.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: OwnedReadHalf,
     head: Head,
     /// The peer has closed its side.
     closed: bool,
@@ -65,7 +65,7 @@ impl Head {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, receiver: Arc<Receiver>, stage: watch::Receiver<Stage>) -> Self {
+    pub(super) fn new(stream: OwnedReadHalf, receiver: Arc<Receiver>, stage: watch::Receiver<Stage>) -> Self {
         let head = Head { memory: vec![0; HEAD_BYTES].into_boxed_slice(), start: 0, end: 0 };
         Self { stream, head, closed: false, receiver, stage, served: 0, last_count: 0 }
     }
@@ -226,7 +226,7 @@ impl Connection {
 }
 
 /// Reads more where a header is expected. Cancel safe.
-async fn fill(stream: &mut TcpStream, head: &mut Head, most: usize) -> std::io::Result<usize> {
+async fn fill(stream: &mut OwnedReadHalf, head: &mut Head, most: usize) -> std::io::Result<usize> {
     let count = stream.read(head.room(most)).await?;
     head.end += count;
     Ok(count)

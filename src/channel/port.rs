@@ -17,7 +17,7 @@ pub(super) struct Port {
     engine: Engine,
     settings: PortSettings,
     /// One a stripe: each has a sender of its own, with ends of its own to count.
-    receivers: Vec<Arc<Receiver>>,
+    pub(super) receivers: Vec<Arc<Receiver>>,
 }
 
 impl Port {

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use super::connection::Connection;
 use super::listen;
@@ -167,6 +168,14 @@ impl Receiver {
         self.state().failure.clone().map_or(Ok(()), Err)
     }
 
+    /// Whether so many connections have said something in this run, or all is over.
+    #[cfg(test)]
+    pub(super) fn has_heard(&self, connections: usize) -> bool {
+        let state = self.state();
+        let ended = usize::try_from(state.ended).unwrap();
+        state.failure.is_some() || state.midway + ended >= connections
+    }
+
     /// Where the blocks of a run go, while it is served.
     pub(super) fn feed(&self, run: u64) -> Option<Feed> {
         let state = self.state();
@@ -239,16 +248,24 @@ impl Taker {
     async fn run(self, listener: TcpListener, mut over: watch::Receiver<bool>) {
         let mut stage = self.receiver.stage.subscribe();
         let mut connections = JoinSet::new();
+        let mut strangers = 0;
+        // The other halves of the connections, to see what has become of them while their tasks have not looked yet.
+        let mut halves: Vec<(Id, OwnedWriteHalf)> = Vec::new();
         loop {
             tokio::select! {
                 biased;
                 _ = stage.wait_for(|stage| *stage == Stage::Over) => return,
                 // An error is that the engine's last handle has gone.
                 _ = over.wait_for(|over| *over) => return,
-                Some(ended) = connections.join_next(), if !connections.is_empty() => {
-                    if let Err(error) = ended {
-                        self.receiver.fail(Failure::new(FailureKind::Other, format!("a data connection's task: {error}")));
-                    }
+                Some(ended) = connections.join_next_with_id(), if !connections.is_empty() => {
+                    let id = match ended {
+                        Ok((id, ())) => id,
+                        Err(error) => {
+                            self.receiver.fail(Failure::new(FailureKind::Other, format!("a data connection's task: {error}")));
+                            error.id()
+                        }
+                    };
+                    halves.retain(|(task, _)| *task != id);
                 }
                 accepted = listener.accept() => {
                     let stream = match accepted {
@@ -256,7 +273,11 @@ impl Taker {
                             let host = from.ip().to_canonical();
                             if self.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&host)) {
                                 // Whoever else finds the port must not be able to break a file, nor to add to it.
-                                tracing::warn!(%from, "a stranger connected to a data port and was turned away");
+                                if strangers == 0 {
+                                    tracing::warn!(%from, "a stranger connected to a data port and was turned away");
+                                }
+                                strangers += 1_u64;
+                                tracing::debug!(%from, strangers, "a stranger was turned away");
                                 continue;
                             }
                             listen::out_of_the_way(stream)
@@ -268,12 +289,21 @@ impl Taker {
                             self.receiver.fail(violation("the server opened far more data connections than it was asked for"));
                         }
                         Ok(stream) => {
+                            // A reset has thrown away what was not read yet of the files that are due. What comes over a new
+                            // connection belongs behind that, and must not be taken for it.
+                            let others = halves.iter().map(|(_, half)| half.as_ref());
+                            if let Some(error) = others.chain([&stream]).find_map(|it| it.take_error().ok().flatten()) {
+                                self.receiver.fail(listen::failure(&error, "a data connection broke"));
+                                continue;
+                            }
+                            let (stream, half) = stream.into_split();
                             let stage = self.receiver.stage.subscribe();
                             let (receiver, open) = (Arc::clone(&self.receiver), Arc::clone(&self.open));
-                            connections.spawn(async move {
+                            let task = connections.spawn(async move {
                                 Connection::new(stream, receiver, stage).serve().await;
                                 drop(open);
                             });
+                            halves.push((task.id(), half));
                         }
                         Err(error) if is_passing(&error) => {}
                         Err(error) => self.receiver.fail(listen::failure(&error, "a data connection could not be taken")),

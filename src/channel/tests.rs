@@ -70,7 +70,7 @@ async fn all(run: &mut ReadRun) -> Result<Vec<u8>, Failure> {
         blocks.push(block);
     }
     blocks.sort_by_key(|(offset, _)| *offset);
-    Ok(blocks.into_iter().flat_map(|(_, data)| data).collect())
+    Ok(blocks.into_iter().map(|(_, data)| data).collect::<Vec<_>>().concat())
 }
 
 async fn closed(peer: &mut TcpStream) {
@@ -201,6 +201,12 @@ async fn a_connection_that_was_kept_may_end_when_nothing_is_asked_of_it() {
     assert_eq!(all(&mut run).await.unwrap(), b"d");
 }
 
+/// Whether so many connections have said something, or all is over.
+fn has_heard(port: &DataPort, connections: usize) -> bool {
+    let Kind::Own(own) = &port.kind else { panic!("C receives") };
+    own.receivers.iter().all(|receiver| receiver.has_heard(connections))
+}
+
 #[tokio::test]
 async fn what_no_sender_may_do_fails_the_port() {
     let end = || header(EOD, 0, 0);
@@ -243,15 +249,21 @@ async fn what_no_sender_may_do_fails_the_port() {
         let mut run = port.read(4);
         let mut behind = port.read(4);
         let mut peers = Vec::new();
+        let count = wires.len();
         for wire in wires {
             let mut peer = peer(at).await;
             send(&mut peer, wire).await;
             if ends {
                 peer.shutdown().await.unwrap();
             }
-            // One after the other: a connection's bytes are taken before the next one's are sent.
-            tokio::time::sleep(Duration::from_millis(20)).await;
             peers.push(peer);
+            // One after the other: what a connection says is heard before the next one speaks.
+            let heard = async {
+                while peers.len() < count && !has_heard(&port, peers.len()) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            soon("a connection to be heard", heard).await;
         }
         let failure = all(&mut run).await.expect_err(what);
         assert_eq!(failure.kind, kind, "{what}: {failure:?}");
@@ -279,9 +291,21 @@ async fn a_reset_fails_the_port() {
     let mut run = port.read(4);
     send(&mut peer, [0; 1000]).await;
     rustix::net::sockopt::set_socket_linger(&peer, Some(Duration::ZERO)).unwrap();
-    tokio::time::sleep(Duration::from_millis(20)).await;
     drop(peer);
     let failure = all(&mut run).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Errno(rustix::io::Errno::CONNRESET.raw_os_error()));
+}
+
+#[tokio::test]
+async fn a_reset_between_files_fails_the_port_as_it_may_have_thrown_data_away() {
+    let (port, at) = port().await;
+    let mut one = peer(at).await;
+    let mut run = port.read(4);
+    send(&mut one, [block(0, b"a"), eof(1)].concat()).await;
+    assert_eq!(all(&mut run).await.unwrap(), b"a");
+    rustix::net::sockopt::set_socket_linger(&one, Some(Duration::ZERO)).unwrap();
+    drop(one);
+    let failure = all(&mut port.read(4)).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Errno(rustix::io::Errno::CONNRESET.raw_os_error()));
 }
 
@@ -418,4 +442,43 @@ async fn sockets_leave_the_low_numbers_to_c() {
     let _peer = peer(listener.local_addr().unwrap()).await;
     let (stream, _) = listener.accept().await.unwrap();
     assert!(listen::out_of_the_way(stream).unwrap().as_raw_fd() >= 1024);
+}
+
+/// In a process of its own, as the variable is read once.
+#[test]
+fn ports_are_of_the_range_that_the_environment_names() {
+    const RANGE: &str = "GLOBUS_TCP_PORT_RANGE";
+    if let Some(range) =
+        std::env::var(RANGE).ok().filter(|_| std::env::var_os("GRIDFTP_TEST_CHILD").is_some())
+    {
+        let (first, last) = range.trim().split_once(',').unwrap();
+        let range = first.parse::<u16>().unwrap()..=last.parse::<u16>().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _inside = runtime.enter();
+        let listen = || listen::listen(Ipv4Addr::LOCALHOST.into(), None);
+        let mut held = Vec::new();
+        let failure = loop {
+            match listen() {
+                Ok(listener) => held.push(listener),
+                Err(failure) => break failure,
+            }
+            assert!(held.len() <= range.clone().count());
+        };
+        assert_eq!(failure.kind, FailureKind::Errno(rustix::io::Errno::ADDRINUSE.raw_os_error()));
+        assert!(
+            held.iter().all(|listener| range.contains(&listener.local_addr().unwrap().port())),
+            "{held:?}"
+        );
+        // Some may be taken by others, but hardly all.
+        assert!(held.len() > 10, "{held:?}");
+        return;
+    }
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "channel::tests::ports_are_of_the_range_that_the_environment_names"])
+        .env("GRIDFTP_TEST_CHILD", "1")
+        .env(RANGE, " 21500,21530")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("1 passed"), "{said}");
 }

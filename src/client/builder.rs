@@ -8,6 +8,7 @@ use crate::credential::Credential;
 use crate::error::{Error, Escaped, Result};
 use crate::options::{self, Delegation, SshOptions, Timeouts};
 use crate::protocol::command::is_control;
+use crate::protocol::secret::Secret;
 
 /// Sessions for transfers to one endpoint, at most. More than a few never pay: see [`ClientBuilder::sessions_per_endpoint`].
 const SESSIONS: usize = 8;
@@ -38,7 +39,7 @@ pub(super) struct Config {
     pub(super) application: Arc<str>,
     /// Whether servers are reached over IPv6.
     pub(super) ipv6: bool,
-    pub(super) assertion: Option<Arc<str>>,
+    pub(super) assertion: Option<Secret>,
 }
 
 /// Makes a [`Client`].
@@ -208,7 +209,7 @@ impl ClientBuilder {
         let (name, version) = &self.application;
         check_name("name", name)?;
         check_name("version", version)?;
-        config.assertion.as_deref().map_or(Ok(()), check_assertion)?;
+        config.assertion.as_ref().map_or(Ok(()), check_assertion)?;
         config.application = format!("appname=\"{name}\";appver=\"{version}\";").into();
         if let Some(ssh) = &config.ssh {
             ssh.check()?;
@@ -224,8 +225,12 @@ pub(crate) fn check_subject(subject: &str) -> Result<Arc<str>> {
 }
 
 /// One line of text; never shown, as it may be worth something to a thief.
-pub(crate) fn check_assertion(assertion: &str) -> Result<()> {
-    if assertion.is_empty() || assertion.len() > MAX_ASSERTION || assertion.bytes().any(is_control) {
+pub(crate) fn check_assertion(assertion: &Secret) -> Result<()> {
+    let assertion = assertion.bytes();
+    if assertion.is_empty()
+        || assertion.len() > MAX_ASSERTION
+        || assertion.iter().any(|&byte| is_control(byte))
+    {
         return Err(Error::invalid(format!(
             "an assertion of {} bytes cannot be sent, expected 1 to {MAX_ASSERTION} without control bytes",
             assertion.len()

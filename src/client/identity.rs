@@ -1,6 +1,7 @@
 //! Who logs in where: the URL's user, the operation's credential, the client's.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -12,6 +13,7 @@ use crate::credential::Credential;
 use crate::engine::{CredentialHandle, Engine, TargetName};
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::options::{SshOptions, check_ssh_user};
+use crate::protocol::secret::Secret;
 use crate::session::login::{Identity, Login, MAPPED};
 use crate::url::{Endpoint, Scheme, Url};
 
@@ -31,7 +33,7 @@ pub(super) struct Who {
     /// How ssh is run, for `sshftp`.
     pub(super) ssh: Option<Arc<SshOptions>>,
     /// What the server is told about the user after the login.
-    pub(super) assertion: Option<Arc<str>>,
+    pub(super) assertion: Option<Secret>,
 }
 
 impl Who {
@@ -127,12 +129,22 @@ pub(super) struct Credentials {
     imported: Mutex<HashMap<Credential, Imported>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Imported {
     text: Bytes,
     /// `None` where only Globus understands the certificates.
     begins: Option<SystemTime>,
     handle: CredentialHandle,
+}
+
+/// Without the text, which holds a private key.
+impl fmt::Debug for Imported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Imported")
+            .field("begins", &self.begins)
+            .field("handle", &self.handle)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Credentials {
@@ -288,6 +300,37 @@ mod tests {
         let of = |url| Who::of(config, &Url::parse(url).unwrap(), &SessionOptions::default()).unwrap_err();
         assert_eq!(of("gsiftp://a:b@h/").kind(), ErrorKind::InvalidInput);
         assert_eq!(of("sshftp://h/").kind(), ErrorKind::Unsupported);
+    }
+
+    /// `Debug` of what holds a password, a key or an assertion, all of which are the same word here.
+    #[tokio::test]
+    async fn nothing_shows_a_secret() {
+        const WORD: &str = "hunter2";
+        let credential = Credential::user_password("lab", WORD).unwrap();
+        let builder = Client::builder().credential(credential.clone()).authz_assertion(WORD);
+        let client = builder.clone().build().unwrap();
+        let url = Url::parse(&format!("ftp://lab:{WORD}@h/f")).unwrap();
+        let mut options =
+            SessionOptions { credential: Some(credential.clone()), ..SessionOptions::default() };
+        options.authz_assertion = Some(WORD.into());
+        let who = Who::of(&client.config, &url, &options).unwrap();
+        let identity = Identity::Password { user: "lab".into(), password: WORD.into(), certain: false };
+        let said = [
+            format!("{url:?} {url} {credential:?} {builder:?} {client:?} {options:?} {who:?} {identity:?}"),
+            format!("{:?}", client.get(&url).authz_assertion(WORD)),
+            format!("{:?}", client.put(&url).authz_assertion(WORD)),
+            format!("{:?}", client.list(&url)),
+            format!("{:?}", client.walk(&url)),
+            format!("{:?}", client.third_party(&url, &url)),
+            format!("{:?}", Error::invalid("x").with_url(&url)),
+            format!("{:?}", Url::parse(&format!("ftp://lab:{WORD}%00@h/f")).unwrap_err()),
+            format!("{:?}", Url::parse(&format!("ftp://lab:{WORD}@h:0/f")).unwrap_err()),
+            format!("{:?}", Credential::user_password("lab", format!("{WORD}\n")).unwrap_err()),
+        ];
+        for text in said {
+            assert!(!text.contains(WORD), "{text}");
+            assert!(!text.contains(&format!("{:?}", WORD.as_bytes())), "as numbers: {text}");
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::credential::Credential;
 use crate::engine::fork;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::options::Timeouts;
+use crate::protocol::secret::Secret;
 use crate::session::Counters;
 use crate::url::Url;
 
@@ -126,7 +127,7 @@ pub(crate) struct SessionOptions {
     /// The credential that the server uses on data channels.
     pub(crate) data_security: Option<Credential>,
     /// What the server is told after the login.
-    pub(crate) authz_assertion: Option<Arc<str>>,
+    pub(crate) authz_assertion: Option<Secret>,
     /// The server needs a proxy. Whether it gets one is the client's policy.
     pub(crate) delegate: bool,
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::pem::{self, Locked};
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
+use crate::protocol::secret::Secret;
 
 /// What the search depends on.
 #[derive(Debug, Clone, Default)]
@@ -71,22 +72,21 @@ pub(super) fn search(places: &Places, locked: Locked) -> Result<Bytes> {
 /// A proxy: certificate, key and chain in one file.
 pub(super) fn read_proxy(path: &Path, locked: Locked) -> Result<Bytes> {
     let text = read(path, true)?;
-    pem::check(&text, locked)
+    pem::check(text.bytes(), locked)
         .map_err(|problem| unusable(format!("the credential file {path:?} {problem}")))?;
-    Ok(text.into())
+    Ok(Bytes::from_owner(text))
 }
 
 /// Certificate and key in two files.
 pub(super) fn read_pair(certificate: &Path, key: &Path, locked: Locked) -> Result<Bytes> {
-    let mut text = read(certificate, false)?;
+    let certificates = read(certificate, false)?;
     let private = read(key, true)?;
-    pem::check_key(&private, locked)
+    pem::check_key(private.bytes(), locked)
         .map_err(|problem| unusable(format!("the key file {key:?} {problem}")))?;
-    text.push(b'\n');
-    text.extend_from_slice(&private);
-    pem::check(&text, locked)
+    let text = Secret::new([certificates.bytes(), b"\n", private.bytes()].concat());
+    pem::check(text.bytes(), locked)
         .map_err(|problem| unusable(format!("the certificate file {certificate:?} {problem}")))?;
-    Ok(text.into())
+    Ok(Bytes::from_owner(text))
 }
 
 fn exists(path: &Path) -> bool {
@@ -95,7 +95,7 @@ fn exists(path: &Path) -> bool {
 }
 
 /// Reads a bounded regular file. Everything is asked of the open file, so nobody can swap it in between.
-fn read(path: &Path, secret: bool) -> Result<Vec<u8>> {
+fn read(path: &Path, secret: bool) -> Result<Secret> {
     let failed = |source: io::Error| {
         let error = unusable(format!("cannot read the credential file {path:?}: {source}"));
         let full = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
@@ -117,10 +117,14 @@ fn read(path: &Path, secret: bool) -> Result<Vec<u8>> {
     if secret {
         check_owner(path, metadata.uid(), metadata.mode())?;
     }
-    let mut text = Vec::new();
     let limit = u64::try_from(pem::MAX).unwrap_or(u64::MAX);
-    file.take(limit + 1).read_to_end(&mut text).map_err(failed)?;
-    if text.len() > pem::MAX {
+    // With room for all of it, so that it does not move and leave a part of a key behind.
+    let room = usize::try_from(metadata.len().min(limit)).unwrap_or(0) + 64;
+    let mut text = Vec::with_capacity(room);
+    let read = file.take(limit + 1).read_to_end(&mut text);
+    let text = Secret::new(text);
+    read.map_err(failed)?;
+    if text.bytes().len() > pem::MAX {
         return Err(unusable(format!("the credential file {path:?} has more than {} bytes", pem::MAX)));
     }
     Ok(text)

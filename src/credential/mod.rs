@@ -32,6 +32,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::protocol::command::is_control;
+use crate::protocol::secret::Secret;
 
 pub use info::{CredentialInfo, CredentialKind, ProxyForm};
 use pem::Locked;
@@ -89,7 +90,7 @@ enum Source {
     ProxyFile(PathBuf),
     Pem(Bytes),
     CertAndKey(PathBuf, PathBuf),
-    Password(Arc<str>, Arc<str>),
+    Password(Arc<str>, Secret),
     Anonymous(Arc<str>),
 }
 
@@ -172,10 +173,10 @@ impl Credential {
     }
 
     /// User name, password, and whether any password would do.
-    pub(crate) fn login(&self) -> Option<(Arc<str>, Arc<str>, bool)> {
+    pub(crate) fn login(&self) -> Option<(Arc<str>, Secret, bool)> {
         match &self.inner.source {
-            Source::Password(user, password) => Some((Arc::clone(user), Arc::clone(password), false)),
-            Source::Anonymous(email) => Some(("anonymous".into(), Arc::clone(email), true)),
+            Source::Password(user, password) => Some((Arc::clone(user), password.clone(), false)),
+            Source::Anonymous(email) => Some(("anonymous".into(), Secret::from(&**email), true)),
             _ => None,
         }
     }

@@ -19,9 +19,10 @@ use openssl::x509::{X509, X509Builder, X509Extension, X509KeyUsage, X509Name, X5
 
 use super::certificate::{self, INHERIT_ALL, LIMITED, PROXY_CERT_INFO};
 use super::files::unusable;
-use super::secret::{Passphrase, Secret, private_key};
+use super::secret::{Passphrase, private_key};
 use super::{Credential, der, name};
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
+use crate::protocol::secret::{Secret, erase};
 
 const LIFETIME: Duration = Duration::from_secs(12 * 3600);
 const KEY_BITS: u32 = 2048;
@@ -230,14 +231,17 @@ impl ProxyBuilder {
         let certificate = Template { issuer, begin, end, policy, path_length: self.path_length }
             .sign(&key, &issuer_key, usage)
             .map_err(failed)?;
-        let mut pem = certificate.to_pem().map_err(failed)?;
+        let first = certificate.to_pem().map_err(failed)?;
         // The older form of a key, which every program around understands.
         let secret = key.rsa().and_then(|rsa| rsa.private_key_to_pem()).map(Secret::new).map_err(failed)?;
-        pem.extend_from_slice(secret.bytes());
+        let mut parts = vec![first, secret.bytes().to_vec()];
         for certificate in &chain {
-            pem.extend(certificate.to_pem().map_err(failed)?);
+            parts.push(certificate.to_pem().map_err(failed)?);
         }
-        Ok(pem.into())
+        // In one piece, so that none with a part of the key is left behind.
+        let pem = Secret::new(parts.concat());
+        parts.iter_mut().for_each(|part| erase(part));
+        Ok(Bytes::from_owner(pem))
     }
 }
 

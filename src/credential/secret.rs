@@ -7,27 +7,7 @@ use openssl::pkey::{PKey, Private};
 
 use super::files::unusable;
 use crate::error::{Error, Result};
-
-/// Bytes that are overwritten when they are not needed any more.
-pub(super) struct Secret(Vec<u8>);
-
-impl Secret {
-    pub(super) fn new(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl Drop for Secret {
-    fn drop(&mut self) {
-        self.0.fill(0);
-        // Or the compiler would see that nobody reads the zeros.
-        std::hint::black_box(&self.0);
-    }
-}
+use crate::protocol::secret::Secret;
 
 /// Where the pass phrase of a private key comes from.
 pub(super) enum Passphrase {

@@ -18,7 +18,6 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, Failure>>;
 /// A port, run, registered buffer, credential or context: given once, never again.
 pub(super) type Id = u64;
 
-#[derive(Debug)]
 pub(super) enum Command {
     /// A new data port. What fails is kept and told by whatever is asked of the port next.
     Open {
@@ -132,4 +131,11 @@ pub(super) enum Command {
     Shutdown {
         answer: Answer<()>,
     },
+}
+
+/// In commands are private keys, passwords on their way to be encrypted, and data: none of it is shown.
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Command(…)")
+    }
 }

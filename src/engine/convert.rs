@@ -132,9 +132,11 @@ fn classify(object: *mut sys::globus_object_t, text: &str) -> FailureKind {
     if text.contains("end-of-file") || text.contains("End of file") {
         return FailureKind::EndOfFile;
     }
-    if text.contains("force_close") || text.contains("cancel") {
+    if text.contains("force_close") {
         return FailureKind::Closed;
     }
+    // Among them "cancelled": what we cancel has failed with our own words before, so this is C's word to a connection of a
+    // set in which another one broke.
     FailureKind::Other
 }
 

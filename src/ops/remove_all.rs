@@ -10,9 +10,9 @@ use tokio::task::JoinSet;
 use super::completed;
 use super::listing::ListFormat;
 use super::listing::choices::Choices;
-use super::walk::{Folder, Left, Running, Walk, WalkEntry};
+use super::walk::{Folder, Left, NotEntered, Running, Walk, WalkEntry};
 use crate::client::{Client, Repeat};
-use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::options::TransferMode;
 use crate::protocol::command::Command;
 use crate::protocol::listing::{Decoder, Form};
@@ -110,7 +110,8 @@ impl Client {
     /// safeguard against that.
     ///
     /// What is gone already, because somebody else removes the same tree, is as good as removed: the call can be repeated.
-    /// What cannot be removed does not keep the rest from going, and is told by the report. Memory is bounded as for a walk.
+    /// What cannot be removed does not keep the rest from going, and is told by the report. Memory is bounded as for a walk;
+    /// folders more than 1,024 levels below the root stay, and are told as [`Unsupported`](crate::ErrorKind::Unsupported).
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such folder,
@@ -252,8 +253,8 @@ impl Client {
     }
 }
 
-/// As deep as folders are removed. A path of the greatest length has no more.
-const MAX_DEPTH: usize = 8192;
+/// As deep as folders are removed. Each level of the tree is remembered with its whole path: this is what bounds it.
+const MAX_DEPTH: usize = 1024;
 
 /// The URL without slashes at its end (behind one, a link is what it leads to), if it may be removed at all.
 fn removable(url: &Url) -> Result<Url> {
@@ -358,6 +359,18 @@ impl Removal {
             return;
         }
         let (client, url, above) = (self.client.clone(), found.url().clone(), found.folder());
+        if found.not_entered() == Some(NotEntered::TooDeep) {
+            let message =
+                format!("a folder is more than {MAX_DEPTH} levels below the root; it is not removed");
+            above.keep();
+            self.report.failed(
+                url.clone(),
+                Error::new(ErrorKind::Unsupported, Phase::Command, message)
+                    .with_side(Side::Local)
+                    .with_url(&url),
+            );
+            return;
+        }
         self.work.spawn(async move {
             let result = match client.delete(&url).await {
                 Ok(()) => Ok((1, 0)),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Escaped, Result};
+use crate::protocol::secret::erase;
 
 /// Longest argument of an ordinary command, in bytes. A path of this crate's [`Url`](crate::Url) always fits.
 const MAX_ARGUMENT: usize = 16 * 1024;
@@ -83,6 +84,21 @@ impl Command {
     }
 }
 
+impl Command {
+    /// Whether its argument is a password, a key, or something else that nobody may see.
+    fn is_secret(&self) -> bool {
+        self.secret || is_secret_verb(self.verb)
+    }
+}
+
+impl Drop for Command {
+    fn drop(&mut self) {
+        if self.is_secret() {
+            erase(&mut self.line);
+        }
+    }
+}
+
 /// The form for logs and messages: escaped, bounded, and without passwords, keys and tokens.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,7 +106,7 @@ impl fmt::Display for Command {
         let Some(argument) = self.line.get(self.verb.len() + 1..) else {
             return Ok(());
         };
-        if self.secret || is_secret_verb(self.verb) {
+        if self.is_secret() {
             f.write_str(" ***")
         } else if is_token_verb(self.verb) {
             write!(f, " … ({} bytes)", argument.len())

@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::protocol::{list, mlsx, violation};
 use crate::types::Entry;
 
-/// Longest line, in bytes.
-const MAX_LINE: usize = 64 * 1024;
+/// Longest line, in bytes. Under the fuzzer it is short, so that it is reached.
+const MAX_LINE: usize = if cfg!(fuzzing) { 100 } else { 64 * 1024 };
 
 /// What a listing consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +88,17 @@ impl Lines {
 
     fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
-            if let Some((end, cr)) = self.line_end() {
+            let found = self.line_end();
+            // Judged before anything else, so that it does not matter how the bytes were cut up on their way.
+            let length = self.begun.len() + found.map_or(self.chunk.len(), |(end, _)| end);
+            let cr = found.map_or_else(|| self.may_end(), |(_, cr)| cr);
+            if length - usize::from(cr) > MAX_LINE {
+                if !self.loosen() {
+                    return Err(endless());
+                }
+                continue;
+            }
+            if let Some((end, cr)) = found {
                 let mut line = self.chunk.split_to(end + 1);
                 line.truncate(end);
                 self.proven |= cr;
@@ -99,16 +109,7 @@ impl Lines {
                 if cr {
                     line.truncate(line.len() - 1);
                 }
-                if line.len() > MAX_LINE {
-                    return Err(endless());
-                }
                 return Ok(Some(line));
-            }
-            if self.begun.len() + self.chunk.len() > MAX_LINE {
-                if !self.loosen() {
-                    return Err(endless());
-                }
-                continue;
             }
             self.begun.extend_from_slice(&std::mem::take(&mut self.chunk));
             if !self.over || self.begun.is_empty() {
@@ -119,6 +120,11 @@ impl Lines {
             }
             return Ok(Some(std::mem::take(&mut self.begun).into()));
         }
+    }
+
+    /// Whether what is held ends in a CR that the LF of a line end may follow.
+    fn may_end(&self) -> bool {
+        !self.over && self.chunk.last().or_else(|| self.begun.last()) == Some(&b'\r')
     }
 
     /// Where the LF of the next line end is in the chunk, and whether a CR is before it.
@@ -197,6 +203,19 @@ mod tests {
             for size in [1000, MAX_LINE * 4] {
                 assert!(cut(true, &text, &[size]).unwrap_err().to_string().contains("65536"), "{size}");
             }
+        }
+    }
+
+    #[test]
+    fn long_lines_are_judged_alike_however_they_are_cut_up() {
+        // The longest line that there may be, a listing without CR LF but for a name that ends in CR, and one byte too much.
+        let longest = [&vec![b'a'; MAX_LINE][..], b"\r\n"].concat();
+        let loose = [&b"name\n".repeat(MAX_LINE / 4)[..], b"odd\r\nlast\n"].concat();
+        let endless = [&vec![b'a'; MAX_LINE + 1][..], b"\r\n"].concat();
+        for size in [1, 1000, MAX_LINE, MAX_LINE + 1, MAX_LINE * 4] {
+            assert_eq!(cut(true, &longest, &[size]).unwrap().len(), 1, "{size}");
+            assert_eq!(cut(true, &loose, &[size]).unwrap().len(), MAX_LINE / 4 + 2, "{size}");
+            assert!(cut(true, &endless, &[size]).is_err(), "{size}");
         }
     }
 

@@ -19,6 +19,7 @@ pub(crate) mod listing;
 pub(crate) mod markers;
 pub(crate) mod mlsx;
 pub(crate) mod reply;
+pub(crate) mod secret;
 pub(crate) mod time;
 pub(crate) mod value;
 

@@ -17,9 +17,10 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// For replies in clear text. The longest that servers are known to send, a listing by `STAT` or the features of a
-    /// server with many modules, stay far below.
-    pub(crate) const CLEAR: Self = Self { line: 64 * 1024, total: 1024 * 1024, lines: 16 * 1024 };
+    /// For replies in clear text. A listing by `STAT`, or the features of a server with many modules, stay far below. The
+    /// longest lines are markers: 111 names every stretch that came since the one before, in one line, and of a transfer
+    /// over many connections in small blocks that can be tens of thousands. So a line may be as long as a reply.
+    pub(crate) const CLEAR: Self = Self { line: 1024 * 1024, total: 1024 * 1024, lines: 16 * 1024 };
 
     /// For replies 631, 632 and 633, whose lines are base64 tokens around a whole reply in clear text.
     pub(crate) const PROTECTED: Self = Self { line: 1536 * 1024, total: 2048 * 1024, lines: 16 * 1024 };

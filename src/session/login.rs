@@ -7,6 +7,7 @@ mod handshake;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 use crate::options::SshOptions;
 use crate::protocol::command::Command;
 use crate::protocol::features::parse_features;
+use crate::protocol::secret::Secret;
 use crate::session::base64;
 use crate::session::channel::Channels;
 use crate::session::connect::{connect, resolve};
@@ -43,14 +45,14 @@ const SILENCE: Duration = Duration::from_secs(5);
 const FEATURES: u16 = 211;
 
 /// Everything that is needed to log in somewhere.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Login {
     pub(crate) endpoint: Endpoint,
     pub(crate) identity: Identity,
     /// What the server uses on data channels, instead of a delegated credential: its text, and ours of the same.
     pub(crate) data_credential: Option<(Bytes, CredentialHandle)>,
     /// What an authorization service said, for the server to hear.
-    pub(crate) assertion: Option<Arc<str>>,
+    pub(crate) assertion: Option<Secret>,
     /// How the server is reached by ssh, and as whom; `None` for a connection of our own.
     pub(crate) ssh: Option<(Arc<SshOptions>, Option<Arc<str>>)>,
     /// Whether IPv6 addresses of the host are tried.
@@ -64,11 +66,23 @@ pub(crate) struct Login {
     pub(crate) sequential: bool,
 }
 
+/// Without the text of a credential, which holds a private key.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("endpoint", &self.endpoint)
+            .field("identity", &self.identity)
+            .field("data_credential", &self.data_credential.as_ref().map(|(_, handle)| handle))
+            .field("assertion", &self.assertion)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Who logs in.
 #[derive(Debug, Clone)]
 pub(crate) enum Identity {
     /// A user name and what goes with it. `certain` when any password will do, as for `anonymous`: it is sent ahead.
-    Password { user: Arc<str>, password: Arc<str>, certain: bool },
+    Password { user: Arc<str>, password: Secret, certain: bool },
     /// A GSI credential.
     Gsi {
         credential: CredentialHandle,
@@ -296,12 +310,12 @@ impl Attempt<'_> {
     async fn with_password(
         &self,
         user: &str,
-        password: &str,
+        password: &Secret,
         certain: bool,
         greeting: &Reply,
     ) -> Result<Session, Failed> {
         let user = Command::with("USER", user.as_bytes())?;
-        let password = Command::with("PASS", password.as_bytes())?;
+        let password = Command::with("PASS", password)?;
         let (mut replies, mut tail) = if certain && !self.sequential {
             let (replies, tail) = self.queue(Vec::from([user, password.clone()]), greeting, false)?;
             (replies, Some(tail))
@@ -412,7 +426,8 @@ impl Attempt<'_> {
             }
         }
         if let Some(assertion) = &self.login.assertion {
-            head.push(Command::with("SITE", format!("AUTHZ_ASSERT {assertion}"))?.secret());
+            let words = Secret::new([b"AUTHZ_ASSERT ", assertion.bytes()].concat());
+            head.push(Command::with("SITE", &words)?.secret());
         }
         // Plain FTP servers may count unknown commands as attacks, so only GridFTP servers are told.
         let says =

@@ -51,10 +51,11 @@ impl FeatureSet {
     /// The facts that `MLST` can tell, each with whether it does without being asked to.
     pub fn mlst_facts(&self) -> impl Iterator<Item = (&str, bool)> {
         let facts = self.parameters("MLST").unwrap_or_default().split(';').map(str::trim);
-        facts.filter(|fact| !fact.is_empty()).map(|fact| match fact.strip_suffix('*') {
+        let facts = facts.map(|fact| match fact.strip_suffix('*') {
             Some(name) => (name, true),
             None => (fact, false),
-        })
+        });
+        facts.filter(|(name, _)| !name.is_empty())
     }
 
     /// `MLSR`: recursive listings in a form for programs (Globus).

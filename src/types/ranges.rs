@@ -97,6 +97,11 @@ impl RangeSet {
         before.map_or(offset, |(_, &end)| end.max(offset))
     }
 
+    /// Where the first range begins that begins behind `offset`.
+    pub(crate) fn begin_behind(&self, offset: u64) -> Option<u64> {
+        self.ends.range(offset.checked_add(1)?..).next().map(|(&start, _)| start)
+    }
+
     /// What a file of `size` bytes has beside the set: the gaps, and the rest behind the last range.
     pub fn complement(&self, size: u64) -> Self {
         let mut gaps = Self::new();
@@ -257,6 +262,12 @@ mod tests {
             }
             for (at, &here) in (0..).zip(&table) {
                 prop_assert_eq!(set.contains(at), here);
+            }
+            for at in 0..299 {
+                let missing = (at..300).find(|&at| !table[at]).unwrap_or(300);
+                prop_assert_eq!(set.contiguous_from(at as u64), missing as u64);
+                let begin = (at + 1..300).find(|&at| table[at] && !table[at - 1]);
+                prop_assert_eq!(set.begin_behind(at as u64), begin.map(|at| at as u64));
             }
             prop_assert_eq!(set.total_bytes(), table.iter().map(|&here| u64::from(here)).sum::<u64>());
             let list: Vec<_> = set.iter().collect();

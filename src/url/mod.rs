@@ -12,6 +12,7 @@ use std::str::FromStr;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use crate::error::{Error, Result};
+use crate::protocol::secret::Secret;
 
 mod parse;
 
@@ -125,7 +126,7 @@ impl fmt::Display for Endpoint {
 pub struct Url {
     endpoint: Endpoint,
     user: Option<String>,
-    password: Option<String>,
+    password: Option<Secret>,
     path: Vec<u8>,
 }
 
@@ -170,7 +171,7 @@ impl Url {
     }
 
     pub(crate) fn password(&self) -> Option<&str> {
-        self.password.as_deref()
+        self.password.as_ref().map(Secret::text)
     }
 
     /// The path, decoded; it always begins with `/`.

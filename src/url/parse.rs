@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::{Endpoint, Scheme, Url};
 use crate::error::{Error, Escaped, Result};
 use crate::protocol::command::is_control;
+use crate::protocol::secret::Secret;
 
 /// Longest text that is parsed, in bytes.
 pub(super) const MAX_TEXT: usize = 64 * 1024;
@@ -53,7 +54,7 @@ fn parse_scheme(text: &str) -> Result<Scheme> {
 }
 
 /// User and password.
-fn parse_userinfo(text: &str) -> Result<(Option<String>, Option<String>)> {
+fn parse_userinfo(text: &str) -> Result<(Option<String>, Option<Secret>)> {
     if text.contains('@') {
         return Err(Error::invalid(
             "the URL has more than one @ before its path, expected %40 for one in a user name or password",
@@ -69,7 +70,7 @@ fn parse_userinfo(text: &str) -> Result<(Option<String>, Option<String>)> {
     let user = parse_user("URL user name", user, user)?;
     // Its value is in no message.
     let password = password.map(|password| parse_user("URL password", password, "***")).transpose()?;
-    Ok((Some(user), password))
+    Ok((Some(user), password.map(Secret::from)))
 }
 
 fn parse_user(part: &'static str, text: &str, shown: &str) -> Result<String> {

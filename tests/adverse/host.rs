@@ -31,7 +31,7 @@ fn with_small_disk<F: Future<Output = ()>>(test: &str, bytes: u64, body: impl Fn
     let unshare = packages::UNSHARE.program().unwrap_or_else(|error| panic!("{error}"));
     let mut command = Command::new(unshare);
     if !rustix::process::geteuid().is_root() {
-        command.args(["--user", "--map-root-user"]);
+        command.args(["--user", "--map-current-user", "--keep-caps"]);
     }
     command.args(["--mount", "--", "sh", "-c"]);
     command.arg(format!("mount -t tmpfs -o size={bytes} tmpfs \"$0\" && exec \"$@\"")).arg(&disk);

@@ -226,3 +226,17 @@ async fn one_session_is_enough() {
     assert!(!server.dir().join("tree").exists());
     survived(&server.dir());
 }
+
+/// A chain of folders deeper than is removed: what is below the limit stays, and says why.
+#[tokio::test]
+async fn very_deep_folders_stay_and_are_told() {
+    let server = Server::anonymous().start();
+    let top = server.dir().join("deep");
+    std::fs::create_dir_all(top.join(["d"; 1030].join("/"))).unwrap();
+    let report = anonymous().remove_dir_all(server.url("deep")).await.unwrap();
+    assert_eq!((report.failures(), report.removed_dirs(), report.is_complete()), (1, 0, false));
+    let left = &report.not_removed()[0];
+    assert_eq!(left.error().kind(), ErrorKind::Unsupported, "{left}");
+    assert!(left.to_string().contains("1024 levels"), "{left}");
+    assert!(top.join(["d"; 1030].join("/")).is_dir());
+}

@@ -21,6 +21,10 @@ const MAX_CHILDREN: usize = 4096;
 /// Bytes of names that are remembered of one folder.
 const MAX_CHILD_BYTES: usize = 1 << 20;
 
+/// Bytes that are remembered of all folders together, but for one folder of each level: that a server puts much into each
+/// level of a deep tree is not paid for by the memory here.
+const MAX_BYTES: usize = 32 << 20;
+
 /// A folder on the way from the root to what is being listed.
 pub(crate) struct Folder {
     pub(crate) url: Url,
@@ -184,7 +188,12 @@ impl Children {
         let child = Child { hash, name: name.into(), url, unique: unique.map(Into::into) };
         self.bytes += child.bytes();
         self.kept.push(child);
-        while self.kept.len() > MAX_CHILDREN || self.bytes > MAX_CHILD_BYTES && self.kept.len() > 1 {
+        self.shrink(MAX_CHILD_BYTES);
+    }
+
+    /// Leaves folders to another listing until no more bytes are remembered, or a single folder is.
+    fn shrink(&mut self, most: usize) {
+        while self.kept.len() > MAX_CHILDREN || self.bytes > most && self.kept.len() > 1 {
             let Some(largest) = self.kept.pop() else { break };
             self.bytes -= largest.bytes();
             self.cut = Some(largest.hash);
@@ -216,6 +225,8 @@ pub(crate) struct Plan {
     root: Option<Arc<Folder>>,
     frames: Vec<Frame>,
     waiting: usize,
+    /// Bytes of those that wait.
+    held: usize,
     hasher: RandomState,
 }
 
@@ -237,6 +248,7 @@ impl Plan {
             let frame = self.frames.last_mut()?;
             if let Some(child) = frame.children.pop() {
                 self.waiting -= 1;
+                self.held -= child.bytes();
                 let folder = frame.folder.child(child);
                 return Some(self.task(folder, 0, false));
             }
@@ -255,9 +267,13 @@ impl Plan {
 
     /// Takes in what a listing found.
     pub(crate) fn listed(&mut self, task: Task) {
-        let Task { folder, children: Children { kept, cut, .. }, .. } = task;
+        let Task { folder, mut children, .. } = task;
+        // No folder takes more than a part of the room that is left, so that there is some on every level.
+        children.shrink(MAX_BYTES.saturating_sub(self.held) / 16);
+        let Children { kept, cut, bytes, .. } = children;
         if !kept.is_empty() || cut.is_some() {
             self.waiting += kept.len();
+            self.held += bytes;
             self.frames.push(Frame { folder, children: kept, cut });
         }
     }
@@ -316,6 +332,29 @@ mod tests {
         }
         assert_eq!(seen, 500);
         assert!(most <= MAX_CHILD_BYTES / 20_000, "{most}");
+    }
+
+    #[test]
+    fn much_on_every_level_of_a_deep_tree_is_not_held() {
+        // A megabyte of names in each of 300 folders, one in the other.
+        let mut plan = Plan::new(root());
+        let names: Vec<_> = (0..500).map(|n| format!("{}{n}", "x".repeat(2000))).collect();
+        let (mut deepest, mut most, mut waiting) = (0, 0, 0);
+        for _ in 0..300 {
+            let Some(mut task) = plan.next() else { break };
+            deepest = deepest.max(task.folder.depth);
+            for name in &names {
+                // Paths have a greatest length; the folder's own is as good for its size.
+                task.children.add(name.as_bytes(), task.folder.url.clone(), None);
+            }
+            plan.listed(task);
+            (most, waiting) = (most.max(plan.held), waiting.max(plan.waiting()));
+        }
+        assert_eq!(deepest, 299);
+        assert!(most <= MAX_BYTES + 300 * 4000, "{most} bytes, {waiting} folders");
+        assert!(waiting > 300, "{waiting}");
+        while plan.waiting() > 0 && plan.next().is_some() {}
+        assert_eq!((plan.held, plan.waiting()), (0, 0));
     }
 
     #[test]

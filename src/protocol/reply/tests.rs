@@ -31,6 +31,24 @@ fn refused(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn a_marker_of_a_transfer_in_many_pieces_is_read() {
+    let ranges: Vec<_> =
+        (0..20_000_u64).map(|n| format!("{}-{}", n * 4_000_000_000, n * 4_000_000_000 + 9)).collect();
+    let line = format!("111 Range Marker {}\r\n", ranges.join(","));
+    assert!(line.len() > 400_000);
+    let mut parser = ReplyParser::new(Limits::CLEAR);
+    let mut input = BytesMut::new();
+    let mut replies = Vec::new();
+    for piece in line.as_bytes().chunks(10_000) {
+        input.extend_from_slice(piece);
+        replies.extend(parser.next(&mut input).unwrap());
+    }
+    let [marker] = &replies[..] else { panic!("{} replies", replies.len()) };
+    let Some(crate::Marker::Range(set)) = crate::protocol::markers::parse(marker) else { panic!("a marker") };
+    assert_eq!(set.len(), 20_000);
+}
+
+#[test]
 fn single_lines() {
     assert_eq!(one(b"220 ready\r\n"), (220, vec![b"ready".to_vec()]));
     assert_eq!(one(b"220 ready\n"), (220, vec![b"ready".to_vec()]));
@@ -94,8 +112,8 @@ fn what_is_no_reply_is_refused_with_an_excerpt() {
 #[test]
 fn lengths_are_bounded() {
     let long = [b"220 ".to_vec(), vec![b'x'; Limits::CLEAR.line]].concat();
-    assert!(refused(&long).contains("longer than 65536 bytes"));
-    assert!(refused(&[long, b"\r\n".to_vec()].concat()).contains("longer than 65536 bytes"));
+    assert!(refused(&long).contains("longer than 1048576 bytes"));
+    assert!(refused(&[long, b"\r\n".to_vec()].concat()).contains("longer than 1048576 bytes"));
     let most = [b"220 ".to_vec(), vec![b'x'; Limits::CLEAR.line - 6], b"\r\n".to_vec()].concat();
     assert_eq!(one(&most).1[0].len(), Limits::CLEAR.line - 6);
     let lines = [&b"211-\r\n"[..], &b"\n".repeat(Limits::CLEAR.lines + 1)].concat();

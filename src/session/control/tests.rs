@@ -224,8 +224,8 @@ async fn what_is_no_reply_ends_the_connection() {
         (b"20 ok\r\n".to_vec(), "20 ok"),
         (b"999 ok\r\n".to_vec(), "999"),
         (b"632 AAAA\r\n".to_vec(), "not protected"),
-        (vec![b'x'; 200_000], "longer than"),
-        ([b"226-".to_vec(), vec![b'y'; 200_000]].concat(), "longer than"),
+        (vec![b'x'; 1_100_000], "longer than"),
+        ([b"226-".to_vec(), vec![b'y'; 1_100_000]].concat(), "longer than"),
     ] {
         let control = connected(LONG, move |mut peer| {
             let said = said.clone();

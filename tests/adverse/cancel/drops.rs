@@ -22,11 +22,11 @@ enum Point {
 impl Point {
     fn any(random: &mut Random) -> Self {
         match random.below(100) {
-            0..50 => Self::Polls(random.below(3)),
-            50..75 => Self::Polls(random.below(8)),
-            75..85 => Self::Polls(random.below(50)),
-            85..94 => Self::After(Duration::from_micros(random.below(3_000))),
-            94..98 => Self::After(Duration::from_micros(random.below(30_000))),
+            0..62 => Self::Polls(random.below(3)),
+            62..84 => Self::Polls(random.below(8)),
+            84..90 => Self::Polls(random.below(50)),
+            90..95 => Self::After(Duration::from_micros(random.below(3_000))),
+            95..98 => Self::After(Duration::from_micros(random.below(20_000))),
             _ => Self::Never,
         }
     }
@@ -64,6 +64,16 @@ struct Tally {
     dropped: BTreeMap<Kind, usize>,
     done: usize,
     failed: Vec<String>,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.done += other.done;
+        self.failed.extend(other.failed);
+        for (kind, count) in other.dropped {
+            *self.dropped.entry(kind).or_default() += count;
+        }
+    }
 }
 
 /// Begins operations from many tasks until so many were dropped; returns when none is left.
@@ -127,28 +137,42 @@ async fn rest(site: &Site, descriptors: usize) {
     }
 }
 
+/// Has the pool of blocks keep as many as it ever will, so that this is no growth later.
+async fn fill_pool(site: &Site, client: &Client) {
+    let file = std::fs::File::create(site.first.dir().join("own-large")).unwrap();
+    file.set_len(200 << 20).unwrap();
+    // Not taken, they are held.
+    let held = client.get(site.first.url("own-large")).window(200).await.unwrap();
+    eventually("many blocks are here", || engine_metrics().buffers_out >= 190).await;
+    drop(held);
+}
+
 /// Drops, first a few to warm up, and compares what the process has before and after the others.
 async fn nothing_is_lost(site: Arc<Site>, sessions: &[usize], tasks: u64, drops: usize) {
     let told = Told::listen();
     let client = site.client(builder());
-    client.get(site.first.url("big")).await.unwrap().bytes().await.unwrap();
+    fill_pool(&site, &client).await;
     drop(client);
     rest(&site, usize::MAX).await;
     // What the first operations open for good (the engine's pipe, for one) is not a leak.
     let descriptors = open_descriptors();
     let warm = storm(&site, sessions, tasks, drops / 10, 7).await;
     rest(&site, descriptors).await;
-    let memory = memory_kib("VmRSS");
+    let mut memory = vec![memory_kib("VmRSS")];
     let begun = Instant::now();
-    let tally = storm(&site, sessions, tasks, drops - drops / 10, 1000).await;
+    let mut tally = warm;
+    for half in 1..=2 {
+        tally.add(storm(&site, sessions, tasks, drops * 45 / 100, 1000 * half).await);
+        rest(&site, descriptors).await;
+        memory.push(memory_kib("VmRSS"));
+    }
     let seconds = begun.elapsed().as_secs_f64();
-    rest(&site, descriptors).await;
-    let (after, m) = (memory_kib("VmRSS"), engine_metrics());
-    let dropped: usize = tally.dropped.values().chain(warm.dropped.values()).sum();
+    let m = engine_metrics();
+    let dropped: usize = tally.dropped.values().sum();
     println!(
         "{dropped} drops in {seconds:.1} s and a warm-up, {} ended well; leaked descriptors {}, buffers {}, handles {}; \
-         parked {}; {} sessions forgotten by the servers; memory {memory} KiB before, {after} KiB after",
-        tally.done + warm.done,
+         parked {}; {} sessions forgotten by the servers; memory after a tenth, half and all of it {memory:?} KiB",
+        tally.done,
         open_descriptors().saturating_sub(descriptors),
         m.buffers_out + m.lost_buffers,
         m.ports,
@@ -156,7 +180,7 @@ async fn nothing_is_lost(site: Arc<Site>, sessions: &[usize], tasks: u64, drops:
         site.connections(),
     );
     println!("{:?}", tally.dropped);
-    let failed: Vec<_> = warm.failed.iter().chain(&tally.failed).collect();
+    let failed = tally.failed;
     assert!(
         failed.is_empty(),
         "{} of those left in peace failed: {:#?}",
@@ -167,7 +191,8 @@ async fn nothing_is_lost(site: Arc<Site>, sessions: &[usize], tasks: u64, drops:
     assert_eq!((m.strays, m.panics, m.lost_buffers), (0, 0, 0), "{m:?}");
     // A handle whose connection was refused cannot be freed (C11); a server that is given up may close its listener first.
     assert!(m.parked <= u64::try_from(dropped / 1000).unwrap() + 2, "{m:?}");
-    assert!(after < memory + 16 * 1024, "memory grew from {memory} to {after} KiB");
+    // What it once needed an allocator keeps; but it needs no more for as many again.
+    assert!(memory[2] < memory[1] + 8 * 1024, "memory grew: {memory:?} KiB");
     let unsaid: Vec<_> = site.leftovers().into_iter().filter(|name| !told.mentions(name)).collect();
     assert!(unsaid.is_empty(), "{} files are not whole, and nobody said so: {unsaid:#?}", unsaid.len());
     // And all goes on.

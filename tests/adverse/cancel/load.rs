@@ -60,17 +60,17 @@ pub(super) enum Kind {
     Login,
 }
 
-/// Each kind as often as it comes in a hundred or so.
+/// How often each kind comes. A drop that costs a session has the server start a process: there are fewer of those.
 pub(super) const MIX: [(Kind, u64); 26] = [
-    (Kind::Stat, 16),
-    (Kind::Facts, 10),
-    (Kind::Attributes, 4),
-    (Kind::Rename, 3),
-    (Kind::CreateDirAll, 4),
+    (Kind::Stat, 34),
+    (Kind::Facts, 20),
+    (Kind::Attributes, 10),
+    (Kind::Rename, 6),
+    (Kind::CreateDirAll, 8),
     (Kind::RemoveDirAll, 1),
-    (Kind::List, 8),
+    (Kind::List, 6),
     (Kind::ListRaw, 4),
-    (Kind::Walk, 2),
+    (Kind::Walk, 1),
     (Kind::Checksum, 1),
     (Kind::GetStream, 8),
     (Kind::GetExtended, 6),
@@ -340,7 +340,7 @@ impl Site {
     async fn put(&self, client: &Client, server: &Server, kind: Kind, mut random: Random) -> Result<()> {
         let striped = self.striped.as_ref().filter(|_| kind == Kind::PutStriped);
         let server = striped.unwrap_or(server);
-        let size = [0, 1, 70_000, 700_000][usize::try_from(random.below(4))?];
+        let size = [0, 1, 70_000, 400_000][usize::try_from(random.below(4))?];
         let what = if kind == Kind::PutAbort { "own" } else { "put" };
         let name = format!("{what}-{}-{size}", self.number());
         let put = client.put(server.url(&name));

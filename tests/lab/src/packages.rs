@@ -88,10 +88,14 @@ components! {
     SSH = "ssh", Program, "openssh-client", "openssh-clients";
     /// Makes the keys for both.
     SSH_KEYGEN = "ssh-keygen", Program, "openssh-client", "openssh";
+    /// The C++ compiler, for libFuzzer.
+    CXX = "c++", Program, "g++", "gcc-c++";
+    /// Looks for errors of memory in what no compiler has instrumented.
+    VALGRIND = "valgrind", Program, "valgrind", "valgrind";
 }
 
 /// What only the tests need: programs that are built and servers that are demonstrated do without.
-pub static ONLY_FOR_TESTS: &[&Component] = &[&PYFTPDLIB, &ASYNCSSH, &SSH, &SSH_KEYGEN];
+pub static ONLY_FOR_TESTS: &[&Component] = &[&PYFTPDLIB, &ASYNCSSH, &SSH, &SSH_KEYGEN, &CXX, &VALGRIND];
 
 impl Component {
     /// Whether nothing but the tests needs it.

@@ -73,7 +73,9 @@ pub(super) fn cases() -> Vec<Case> {
             vec![header(0, 0, 0).repeat(100_000), two().concat(), eof(1)],
             Expect::That(right_or_refused),
         ),
-        wire("E: blocks of one byte, everywhere", vec![scattered(), eof(1)], Expect::That(refused)),
+        // Each is a wait for its consumer, and they do arrive.
+        wire("E: blocks of one byte, everywhere", vec![scattered(), eof(1)], Expect::That(refused))
+            .and(Duration::from_secs(20)),
         at("E: closed without an end", HALF, Act::Close, Expect::That(refused)),
         at("E: reset half-way", HALF, Act::Reset, Expect::That(refused)),
         at("E: stalls half-way", HALF, Act::Silence, stall()),
@@ -162,7 +164,16 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         many("pipeline: SIZE of the third lies", Step::Command("SIZE"), Act::reply("213 5"), others_right),
         many("pipeline: stalls in the third", START, Act::Silence, none_wrong),
-        many("pipeline: reset in the third", START, Act::Reset, others_right),
+        many("pipeline: reset in the third, always", START, Act::Reset, none_wrong),
+        Case::new("pipeline: reset in the third, once", Op::GetMany, Expect::That(others_right), || {
+            base().at(START, Act::Reset).on("/many/2").times(1)
+        })
+        .and(Duration::from_secs(6)),
+        // Without sizes nothing but the connection tells whose bytes they are.
+        Case::new("pipeline: reset in the third, no SIZE", Op::GetMany, Expect::That(none_wrong), || {
+            base().without(&["SIZE"]).at(START, Act::Reset).on("/many/2")
+        })
+        .and(Duration::from_secs(6)),
         many("pipeline: lost in the third", Step::Accepted, Act::Reset, none_wrong),
         many("pipeline: 226 before 150", Step::Accepted, Act::reply("226 done"), none_wrong),
         many("pipeline: a reply too many", retr, Act::before("200 who asked?"), none_wrong),

@@ -9,6 +9,8 @@ mod bench;
 mod check;
 mod demo;
 mod deps;
+mod fuzz;
+mod sanitize;
 mod serve;
 mod soak;
 mod step;
@@ -37,6 +39,10 @@ enum Task {
     Soak(soak::Args),
     /// Runs a throw-away server until Ctrl-C
     Serve(serve::Args),
+    /// Runs the parsers under libFuzzer
+    Fuzz(fuzz::Args),
+    /// Runs the core path under AddressSanitizer, LeakSanitizer and valgrind
+    Sanitize,
     /// Installs what building and testing need; says what first
     Deps,
 }
@@ -48,6 +54,8 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Serve(args) => serve::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
+        Task::Sanitize => sanitize::run(),
         Task::Deps => deps::ensure(deps::Wanted::Tests).map(|()| println!("Everything is installed.")),
     };
     match done {

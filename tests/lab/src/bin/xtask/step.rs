@@ -1,7 +1,8 @@
 //! Running other programs, mostly cargo, in the workspace's root.
 
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -13,11 +14,23 @@ pub(crate) fn root() -> PathBuf {
     lab.ancestors().nth(2).map_or_else(|| lab.clone(), Path::to_owned)
 }
 
-/// Where cargo puts `target/release/…`: beside `debug`, where this program itself is.
-pub(crate) fn release_example(name: &str) -> Result<PathBuf> {
+/// Where cargo builds: two above this program itself, which is in `debug`.
+pub(crate) fn target_folder() -> Result<PathBuf> {
     let me = std::env::current_exe().context("finding this program's own file")?;
-    let target = me.ancestors().nth(2).context("this program is not in a target folder")?;
-    Ok(target.join("release").join("examples").join(name))
+    me.ancestors().nth(2).map(Path::to_owned).context("this program is not in a target folder")
+}
+
+/// Where cargo puts `target/release/…`.
+pub(crate) fn release_example(name: &str) -> Result<PathBuf> {
+    Ok(target_folder()?.join("release").join("examples").join(name))
+}
+
+/// The compiler's name for this kind of machine, `x86_64-unknown-linux-gnu`.
+pub(crate) fn host() -> Result<String> {
+    let output = Command::new("rustc").arg("-vV").output().context("starting rustc")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("rustc does not say for which machine it is")
 }
 
 /// The cargo that started this program, in the workspace's root.
@@ -53,6 +66,34 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("{} failed ({status})", show(command));
     }
     Ok(())
+}
+
+/// Runs nextest, shows all it says, and gives its line of summary.
+pub(crate) fn run_tests(command: &mut Command) -> Result<String> {
+    if std::io::stderr().is_terminal() {
+        command.args(["--color", "always"]);
+    }
+    let shown = show(command);
+    let mut child = command.stderr(Stdio::piped()).spawn().with_context(|| format!("starting {shown}"))?;
+    let mut summary = String::new();
+    if let Some(stderr) = child.stderr.take() {
+        let mut reader = BufReader::new(stderr);
+        let mut line = Vec::new();
+        // Bytes, as what a failing test printed may be anything.
+        while reader.read_until(b'\n', &mut line).context("reading nextest's output")? > 0 {
+            std::io::stderr().write_all(&line).context("writing to standard error")?;
+            let text = String::from_utf8_lossy(&line);
+            if text.contains("Summary") && text.contains("tests run:") {
+                summary = text.trim().to_owned();
+            }
+            line.clear();
+        }
+    }
+    let status = child.wait().with_context(|| format!("waiting for {shown}"))?;
+    if !status.success() {
+        bail!("{shown} failed ({status})\n{summary}");
+    }
+    Ok(summary)
 }
 
 /// A command as one would type it.
