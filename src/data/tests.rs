@@ -198,7 +198,7 @@ fn late_replies(to: u16) -> u16 {
                 let mut bytes = [0; 4096];
                 let mut late = false;
                 while let Ok(count @ 1..) = server.read(&mut bytes) {
-                    late |= bytes.starts_with(b"150") || bytes.starts_with(b"125");
+                    late |= bytes[..count].windows(4).any(|word| word == b"150 " || word == b"125 ");
                     if late {
                         std::thread::sleep(Duration::from_millis(300));
                     }

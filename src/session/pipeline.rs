@@ -313,12 +313,11 @@ impl Pipeline {
         let Some(ready) = &self.ready else { return };
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         for asked in self.asked.iter_mut().take(RUNS_AHEAD) {
-            if asked.first.is_some() {
-                continue;
-            }
             #[cfg(test)]
-            if crate::hooks::without("a run for an accepted file") {
+            if asked.first.is_none() && crate::hooks::without("a run for an accepted file") {
                 asked.first = Some(Ok(ready.port.read(self.options.window_blocks)));
+            }
+            if asked.first.is_some() {
                 continue;
             }
             match asked.transfer.poll_next(&mut cx) {
@@ -337,14 +336,8 @@ impl Pipeline {
         if !reply.is_preliminary() {
             return Err(refusal(reply));
         }
-        let Some(ready) = &self.ready else {
-            return Err(Error::new(
-                ErrorKind::Internal,
-                Phase::Data,
-                "a file was accepted without data channels",
-            ));
-        };
-        Ok(ready.port.read(self.options.window_blocks))
+        let no_set = || Error::new(ErrorKind::Internal, Phase::Data, "a file came without data channels");
+        self.ready.as_ref().map(|ready| ready.port.read(self.options.window_blocks)).ok_or_else(no_set)
     }
 
     /// The set failed under the current file: closes it, hears all replies out, and asks again for what is left.
