@@ -141,25 +141,15 @@ fn a_delegated_proxy_that_ends_before_its_data_channel_is_made() {
         let contents = random_bytes(2, SIZE);
         std::fs::write(server.dir().join("f"), &contents).unwrap();
         let (client, end) = short_lived(&pki, &server, 1).await;
-        // A set of parallel channels makes the others only when they are needed.
-        let mut put = client
-            .put(server.url("g"))
-            .mode(TransferMode::ExtendedBlock)
-            .parallelism(4)
-            .dcau(DataChannelAuth::OwnIdentity)
-            .await
-            .unwrap();
-        over(end).await;
-        let mut result = Ok(());
-        for start in (0..SIZE).step_by(1_000_000) {
-            result = put.write(Bytes::copy_from_slice(&contents[start..start + 1_000_000])).await;
-            if result.is_err() {
-                break;
+        // A set of parallel channels makes the others only when they are needed. Where the login took too long for it, the
+        // first one is too late already.
+        let put = client.put(server.url("g")).mode(TransferMode::ExtendedBlock).parallelism(4);
+        let result = match put.dcau(DataChannelAuth::OwnIdentity).await {
+            Ok(put) => {
+                over(end).await;
+                store(put, &contents).await
             }
-        }
-        let result = match result {
-            Ok(()) => put.finish().await.map(drop),
-            error => error,
+            Err(error) => Err(error),
         };
         match result {
             Ok(()) => assert!(std::fs::read(server.dir().join("g")).unwrap() == contents),
@@ -174,4 +164,11 @@ fn a_delegated_proxy_that_ends_before_its_data_channel_is_made() {
             }
         }
     });
+}
+
+async fn store(mut put: gridftp::Put, contents: &[u8]) -> gridftp::Result<()> {
+    for piece in contents.chunks(1_000_000) {
+        put.write(Bytes::copy_from_slice(piece)).await?;
+    }
+    put.finish().await.map(drop)
 }
