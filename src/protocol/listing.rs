@@ -124,7 +124,7 @@ impl Lines {
 
     /// Whether what is held ends in a CR that the LF of a line end may follow.
     fn may_end(&self) -> bool {
-        !self.over && self.chunk.last().or(self.begun.last()) == Some(&b'\r')
+        !self.over && self.chunk.last().or_else(|| self.begun.last()) == Some(&b'\r')
     }
 
     /// Where the LF of the next line end is in the chunk, and whether a CR is before it.
