@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Operations under way at a time
     #[arg(long, value_name = "N", default_value_t = 16)]
     tasks: u64,
+    /// The load, if it is built already; examples/soak is built optimised otherwise
+    #[arg(long, value_name = "PATH")]
+    program: Option<PathBuf>,
     /// Breaks nothing
     #[arg(long)]
     calm: bool,
@@ -53,7 +56,10 @@ struct Lab {
 /// Runs the load and looks at what is left.
 pub(crate) fn run(args: &Args) -> Result<()> {
     deps::ensure(deps::Wanted::Programs)?;
-    let program = step::build_release_example("soak")?;
+    let program = match &args.program {
+        Some(program) => program.clone(),
+        None => step::build_release_example("soak")?,
+    };
     let mut lab = Lab::new()?;
     let seconds = (args.minutes * 60.0).max(1.0);
     let round = (seconds / 12.0).clamp(5.0, 30.0);
