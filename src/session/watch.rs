@@ -98,7 +98,12 @@ pub(crate) async fn explain(failure: Failure, pending: &mut PendingReply, told: 
         Some(reply) => Some(reply),
         // What this process lacks the server knows nothing about.
         None if failure.is_ours() => None,
-        None => tokio::time::timeout(EXPLANATION_LIMIT, pending.last()).await.ok().and_then(Result::ok),
+        None => match tokio::time::timeout(EXPLANATION_LIMIT, pending.last()).await {
+            Ok(Ok(reply)) => Some(reply),
+            // The control connection was given up, and the server answered by closing the other one.
+            Ok(Err(error)) if matches!(error.kind(), ErrorKind::Timeout(_)) => return error,
+            Ok(Err(_)) | Err(_) => None,
+        },
     };
     if reply.is_none() {
         // It may wait for a data connection that never comes, and whoever used the session next would wait for it.
@@ -120,6 +125,13 @@ pub(crate) fn explained(failure: Failure, told: Option<Reply>) -> Error {
 /// Whether a session of the pool turned out to be dead before anything could be done with it.
 pub(crate) fn died(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionLost) && error.phase() == Phase::Command
+}
+
+/// Whether what is left of many files may be asked for again on another session.
+///
+/// Not after a deadline: a server that is silent would be waited for again and again, and the caller with it.
+pub(crate) fn may_go_on(error: &Error) -> bool {
+    died(error) || (error.is_transient() && !matches!(error.kind(), ErrorKind::Timeout(_)))
 }
 
 /// Runs `work` until the deadline of the whole operation.

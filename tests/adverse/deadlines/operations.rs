@@ -88,7 +88,7 @@ const fn between(name: &'static str, middle: u64, run: Run) -> Operation {
     Operation { name, run, moves_data: true, middle, unheard: &["SITE"], two: true }
 }
 
-const MIDDLE: u64 = 5_000_000;
+const MIDDLE: u64 = 800_000;
 
 /// All of them.
 pub(super) static OPERATIONS: &[Operation] = &[
@@ -175,7 +175,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         async move { client.get(at.url("/f")).parallelism(3).await?.bytes().await.map(drop) }.boxed()
     }),
     moving("get of a range", 500_000, |client, at| {
-        async move { client.get(at.url("/f")).range(1000..3_000_000).await?.bytes().await.map(drop) }.boxed()
+        async move { client.get(at.url("/f")).range(1000..1_400_000).await?.bytes().await.map(drop) }.boxed()
     }),
     moving("get of a small file", 500, |client, at| {
         async move { client.get(at.url("/small")).await?.bytes().await.map(drop) }.boxed()
@@ -239,7 +239,7 @@ async fn walk(mut walk: gridftp::WalkStream) -> Result<()> {
 
 async fn put(builder: gridftp::PutBuilder) -> Result<()> {
     let mut put = builder.await?;
-    put.write(Bytes::from(vec![7; super::FILE])).await?;
+    put.write(Bytes::from(vec![7; 4 * super::FILE])).await?;
     put.finish().await.map(drop)
 }
 
