@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -25,6 +26,9 @@ const AHEAD: usize = 200;
 
 /// Accepted files whose runs wait at the port.
 const RUNS_AHEAD: usize = 16;
+
+/// How long a server that was silent is waited for when its data connections were closed.
+const LAST_WORDS_LIMIT: Duration = Duration::from_millis(900);
 
 /// How often what is left is asked for again after the set was lost.
 const RESTARTS: usize = 3;
@@ -308,12 +312,14 @@ impl Pipeline {
         // Without runs and port the connections are closed; the server then ends what it had accepted.
         drop(run);
         self.ready = None;
-        transfer.within(self.limits.reply);
-        if let Err(error) = transfer.last().await {
-            if !shown && is_lost(session, &error) && matches!(self.what, What::Listings { .. }) {
+        // A server that was silent has had its time already, and the caller has waited.
+        let silent = matches!(error.kind(), ErrorKind::Timeout(_));
+        transfer.within(if silent { self.limits.reply.min(LAST_WORDS_LIMIT) } else { self.limits.reply });
+        if let Err(later) = transfer.last().await {
+            if !shown && is_lost(session, &later) && matches!(self.what, What::Listings { .. }) {
                 self.waiting.push_front(item);
             }
-            return Err(error);
+            return Err(if silent { error } else { later });
         }
         for asked in &mut asked {
             let first = match asked.first.take() {
@@ -334,7 +340,7 @@ impl Pipeline {
         }
         tracing::debug!(%error, left = self.waiting.len(), "the data channels of a pipeline broke");
         // Blocks that the caller has seen cannot come a second time.
-        if shown || self.restarts == 0 {
+        if shown || silent || self.restarts == 0 {
             return Err(error);
         }
         self.restarts -= 1;

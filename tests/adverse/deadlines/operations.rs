@@ -159,7 +159,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     }),
     moving("remove_dir_all", 20, |client, at| {
         async move {
-            let report = client.remove_dir_all(at.url("/d/")).await?;
+            let report = client.remove_dir_all(at.url("/d/e/")).await?;
             report.not_removed().first().map_or(Ok(()), |failed| Err(failed.error().clone()))
         }
         .boxed()
