@@ -184,6 +184,12 @@ impl Error {
         self
     }
 
+    /// The same, once it is known to have happened in the middle of something.
+    pub(crate) fn with_phase(mut self, phase: Phase) -> Self {
+        self.0.phase = phase;
+        self
+    }
+
     pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
         self

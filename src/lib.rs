@@ -182,6 +182,8 @@ mod data;
 mod engine;
 pub mod error;
 pub mod from_c;
+#[cfg(test)]
+mod hooks;
 mod ops;
 pub mod options;
 mod protocol;

@@ -103,8 +103,14 @@ impl Connection {
                     biased;
                     _ = self.stage.changed() => {}
                     read = fill(&mut self.stream, &mut self.head, HEADER_BYTES) => match read {
-                        Ok(0) | Err(_) => return None,
+                        Ok(0) => return None,
                         Ok(_) => {}
+                        // A reset throws away what was not read yet, which may be files that the server has done with: the
+                        // next one's bytes, over another connection, must not be taken for theirs.
+                        Err(error) => {
+                            self.receiver.fail(failure(&error, "a data connection broke"));
+                            return None;
+                        }
                     },
                 }
             } else if self.head.header().is_some_and(|bytes| is_farewell(bytes) && self.served > 0) {
@@ -158,7 +164,7 @@ impl Connection {
                     // One that was kept may end between files, and its end may be seen a little late.
                     let unused = !midway && self.served > 0 && self.head.held().is_empty();
                     match read {
-                        Ok(0) | Err(_) if unused => {
+                        Ok(0) if unused => {
                             self.closed = true;
                             return Ok(None);
                         }

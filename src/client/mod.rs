@@ -211,7 +211,10 @@ impl Client {
         if let Some(pool) = pools.by_key.get(&key) {
             return Ok(Arc::clone(pool));
         }
-        if pools.by_key.len() >= pools.sweep_at.max(FIRST_SWEEP) {
+        // A pool holds on to its runtime, and so to the descriptors of that: the first one of a new runtime looks for those of
+        // runtimes that have ended.
+        let new_runtime = pools.by_key.keys().all(|other| other.runtime != key.runtime);
+        if new_runtime || pools.by_key.len() >= pools.sweep_at.max(FIRST_SWEEP) {
             // A pool that only the map holds cannot be in anybody's hands, since it is given out under this lock.
             pools.by_key.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.is_used());
             pools.sweep_at = pools.by_key.len() * 2;

@@ -6,13 +6,12 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use tokio::time::Sleep;
 
 use crate::client::Exclusive;
 use crate::data::{GetBuilder, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::get::{ActiveGet, GetRequest};
-use crate::session::watch::{died, too_long, within};
+use crate::session::watch::{Alarm, died, too_long, within};
 use crate::types::RestartMarker;
 use crate::url::Url;
 
@@ -43,13 +42,11 @@ pub struct Get {
     url: Url,
     active: ActiveGet,
     lease: Option<Exclusive>,
-    total: Option<Total>,
+    /// The limit of the whole operation.
+    total: Option<Alarm>,
     /// The stream has shown its end or its error.
     over: bool,
 }
-
-/// The limit of the whole operation.
-type Total = Pin<Box<Sleep>>;
 
 impl Get {
     pub(super) async fn start(mut builder: GetBuilder) -> Result<Self> {
@@ -88,7 +85,7 @@ impl Get {
         let (mut lease, active) = within(deadline, start).await.map_err(|error| error.with_url(&url))?;
         // From here on a drop leaves the session in order: its next user waits for the transfer's last reply.
         lease.mark_clean();
-        let total = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
+        let total = deadline.map(Alarm::at);
         Ok(Self { url, active, lease: Some(lease), total, over: false })
     }
 
@@ -106,7 +103,7 @@ impl Get {
 
     pub(super) fn poll_block(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Block>>> {
         if let Some(total) = &mut self.total
-            && total.as_mut().poll(cx).is_ready()
+            && total.poll(cx).is_ready()
         {
             if let Some(mut lease) = self.lease.take() {
                 lease.control.counters().transfers_failed.one_more();

@@ -7,15 +7,19 @@
 
 mod builder;
 mod choices;
+mod claims;
 mod get;
 mod many;
 mod put;
 mod reader;
 mod stall;
+#[cfg(test)]
+mod tests;
 mod third_party;
 mod third_party_builder;
 mod third_party_choices;
 mod third_party_many;
+mod unseen;
 mod writer;
 
 pub use builder::{GetBuilder, PutBuilder};

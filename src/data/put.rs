@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::client::Exclusive;
+use crate::data::claims::Claim;
+use crate::data::unseen::Unseen;
 use crate::data::{PutBuilder, Writer};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::protocol::command::Command;
@@ -32,7 +34,7 @@ pub struct PutSummary {
 ///
 /// # Cancel safety
 /// Dropping an unfinished `Put` ends its data connection in the background and deletes the incomplete file, unless
-/// something of it was there before: not after [`offset`](PutBuilder::offset), [`append`](PutBuilder::append) and
+/// something of it was there before: not below `/dev`, not after [`offset`](PutBuilder::offset), [`append`](PutBuilder::append) and
 /// [`restart`](PutBuilder::restart), nor through an [`algorithm`](PutBuilder::algorithm) of the server. [`Put::abort`]
 /// leaves what came, for a later put to go on from.
 pub struct Put {
@@ -49,6 +51,8 @@ struct Open {
     path: Bytes,
     /// All of the file is this put's, so that an incomplete one is deleted.
     whole_file: bool,
+    /// Until that is done.
+    claim: Claim,
 }
 
 impl Put {
@@ -65,6 +69,8 @@ impl Put {
         loop {
             let lease = choices.client.exclusive(url, &choices.session).await?;
             let reused = lease.is_reused();
+            // What an earlier put of this name left is deleted before, or not at all.
+            let claim = Claim::of(url, &Bytes::copy_from_slice(&choices.client.server_path(url))).await;
             let request = PutRequest {
                 path: Bytes::copy_from_slice(&choices.client.server_path(url)),
                 placement: placement(builder),
@@ -76,7 +82,7 @@ impl Put {
             // In a task of its own: once STOR is on its way its outcome must be known, so that nothing incomplete stays
             // behind when the caller goes away.
             let (sender, receiver) = oneshot::channel();
-            let store = Self::store(lease, request, url.clone(), deadline, sender);
+            let store = Self::store(lease, claim, request, url.clone(), deadline, sender);
             tokio::spawn(store.in_current_span());
             let gone = || {
                 Error::new(ErrorKind::Internal, Phase::Command, "the runtime ended while a put was started")
@@ -92,6 +98,7 @@ impl Put {
 
     async fn store(
         mut lease: Exclusive,
+        claim: Claim,
         request: PutRequest,
         url: Url,
         deadline: Option<Instant>,
@@ -102,14 +109,17 @@ impl Put {
         }
         lease.mark_broken();
         let path = request.path.clone();
-        let whole_file =
-            matches!(request.placement, Placement::Replace) && request.options.storage_module.is_none();
+        let whole_file = matches!(request.placement, Placement::Replace)
+            && request.options.storage_module.is_none()
+            && !is_device(&path);
+        let unseen = Unseen::new(&url);
         let result = lease.start_put(request).await;
+        unseen.seen();
         if lease.control.is_open() {
             lease.mark_clean();
         }
         let result = result.map(|active| {
-            let open = Some(Open { lease, active, path, whole_file });
+            let open = Some(Open { lease, active, path, whole_file, claim });
             Self { url, open, deadline, failed: None }
         });
         // If nobody waits any more, the drop of the `Put` cleans up.
@@ -275,6 +285,13 @@ fn placement(builder: &PutBuilder) -> Placement {
     }
 }
 
+/// Whether a path leads to `/dev`, where what is written to was there before, and would be missed: a server that runs as root
+/// deletes `/dev/null` when it is told to.
+fn is_device(path: &[u8]) -> bool {
+    let mut parts = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+    path.starts_with(b"/") && parts.next().is_some_and(|part| part == b"dev")
+}
+
 /// At least as long, in seconds.
 fn whole_seconds(interval: Duration) -> u32 {
     u32::try_from(interval.as_secs() + u64::from(interval.subsec_nanos() > 0)).unwrap_or(u32::MAX)
@@ -286,32 +303,41 @@ fn finished() -> Error {
 
 impl Drop for Put {
     fn drop(&mut self) {
-        let Some(Open { mut lease, active, path, whole_file }) = self.open.take() else { return };
-        // What the server called complete is not deleted, whatever was wrong with it.
+        let Some(Open { mut lease, active, path, whole_file, claim }) = self.open.take() else { return };
+        // What the server called complete is deleted only if it is known to be cut off: a stream that ended too early is
+        // confirmed like any other.
         let incomplete = !active.is_confirmed();
         let last = active.cancel();
-        // Without a runtime nobody can wait for the server: the session ends with this.
+        // If the runtime throws the task away, nobody waits for the server: the session ends with this.
         lease.mark_broken();
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let url = self.url.clone();
-        runtime.spawn(async move {
+        let unseen = Unseen::new(&url);
+        // The session's own runtime: this may be dropped in a thread that has none.
+        lease.runtime().spawn(async move {
             let ended = match last {
                 Ok(Some(mut last)) => last.last().await.map(drop),
                 other => other.map(drop),
             };
             if let Err(error) = ended {
+                unseen.seen();
                 tracing::warn!(%url, %error, "an incomplete file may be left: the server did not end its transfer");
                 return;
             }
             if !whole_file && incomplete {
                 tracing::warn!(%url, "a file was changed in part: its put was given up");
             } else if incomplete && let Ok(command) = Command::with("DELE", &path) {
-                match lease.control.command(command).await {
-                    Ok(reply) if reply.is_completion() => tracing::debug!(%url, "deleted an incomplete file"),
-                    Ok(reply) => tracing::warn!(%url, %reply, "an incomplete file could not be deleted"),
-                    Err(error) => tracing::warn!(%url, %error, "an incomplete file could not be deleted"),
+                match claim.deletion() {
+                    None => tracing::debug!(%url, "an incomplete file is left to the later put of its name"),
+                    Some(_deletion) => match lease.control.command(command).await {
+                        Ok(reply) if reply.is_completion() => {
+                            tracing::debug!(%url, "deleted an incomplete file");
+                        }
+                        Ok(reply) => tracing::warn!(%url, %reply, "an incomplete file could not be deleted"),
+                        Err(error) => tracing::warn!(%url, %error, "an incomplete file could not be deleted"),
+                    },
                 }
             }
+            unseen.seen();
             if lease.control.is_open() {
                 lease.mark_clean();
             }
@@ -325,5 +351,20 @@ impl fmt::Debug for Put {
             .field("url", &self.url.to_string())
             .field("sent", &self.sent())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_device;
+
+    #[test]
+    fn devices_are_told_by_their_folder() {
+        for path in ["/dev/null", "/dev/full", "//dev/x/y", "/./dev/null"] {
+            assert!(is_device(path.as_bytes()), "{path}");
+        }
+        for path in ["/device", "/home/dev/null", "dev/null", "/", ""] {
+            assert!(!is_device(path.as_bytes()), "{path}");
+        }
     }
 }

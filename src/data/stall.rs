@@ -4,12 +4,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::client::{Client, SessionOptions};
 use crate::error::Error;
 use crate::protocol::command::Command;
-use crate::session::watch::Limits;
+use crate::session::watch::{Alarm, Limits};
 use crate::url::Url;
 
 /// Longest time between two looks at the destination's file, when nothing else is heard of it.
@@ -35,7 +35,7 @@ pub(super) struct Stall {
     seen: Option<Look>,
     /// A look since the last progress showed nothing new.
     still: bool,
-    sleep: Option<Pin<Box<Sleep>>>,
+    alarm: Option<Alarm>,
 }
 
 type Looking = Pin<Box<dyn Future<Output = Option<Look>> + Send + Sync>>;
@@ -52,7 +52,9 @@ impl Stall {
         let look = move || -> Looking {
             let (client, url, options) = (client.clone(), url.clone(), options.clone());
             let (sender, receiver) = tokio::sync::oneshot::channel();
-            tokio::spawn(async move {
+            // Without a runtime nobody can be asked.
+            let Ok(runtime) = tokio::runtime::Handle::try_current() else { return Box::pin(async { None }) };
+            runtime.spawn(async move {
                 let looked = tokio::time::timeout(limit, look_at(&client, &url, &options)).await;
                 drop(sender.send(looked.ok().flatten()));
             });
@@ -69,7 +71,7 @@ impl Stall {
             looking: None,
             seen: None,
             still: false,
-            sleep: None,
+            alarm: None,
         };
         stall.next_look = later(now, stall.interval());
         stall
@@ -130,11 +132,11 @@ impl Stall {
                 (true, None) => self.next_look,
                 (true, Some(_)) => return Poll::Pending,
             };
-            let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(wake)));
-            if sleep.deadline() != wake || sleep.is_elapsed() {
-                sleep.as_mut().reset(wake);
+            let alarm = self.alarm.get_or_insert_with(|| Alarm::at(wake));
+            if alarm.time() != wake {
+                alarm.reset(wake);
             }
-            if sleep.as_mut().poll(cx).is_pending() {
+            if alarm.poll(cx).is_pending() {
                 return Poll::Pending;
             }
         }

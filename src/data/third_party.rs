@@ -6,18 +6,19 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use crate::client::{Client, Exclusive, SessionOptions};
 use crate::data::ThirdPartyBuilder;
 use crate::data::stall::Stall;
 use crate::data::third_party_choices::named;
+use crate::data::unseen::Unseen;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::protocol::command::Command;
 use crate::session::get::size_of;
 use crate::session::third_party::{Active, Event, Part, Request, of_side, start};
-use crate::session::watch::{EXPLANATION_LIMIT, Limits, died, too_long, within};
+use crate::session::watch::{Alarm, EXPLANATION_LIMIT, Limits, died, too_long, within};
 use crate::types::{Marker, RestartMarker};
 use crate::url::Url;
 
@@ -45,7 +46,7 @@ pub struct ThirdParty {
     /// None once it is over and cleaned up.
     open: Option<Open>,
     context: ThirdContext,
-    deadline: Option<Pin<Box<Sleep>>>,
+    deadline: Option<Alarm>,
     until: Option<Instant>,
     /// How it ended, once that is known.
     outcome: Option<Result<()>>,
@@ -69,7 +70,7 @@ struct Open {
     active: Active,
     stall: Stall,
     /// The time that the other side is given to say why, once one has failed.
-    grace: Option<Pin<Box<Sleep>>>,
+    grace: Option<Alarm>,
 }
 
 impl ThirdParty {
@@ -134,7 +135,7 @@ impl ThirdParty {
                         to: to.clone(),
                         open: Some(open),
                         context,
-                        deadline: deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
+                        deadline: deadline.map(Alarm::at),
                         until: deadline,
                         outcome: None,
                     });
@@ -217,14 +218,14 @@ impl ThirdParty {
             }
             if let Some(own_reason) = open.active.failure() {
                 // The other side may say what was behind it.
-                let grace = open.grace.get_or_insert_with(|| Box::pin(tokio::time::sleep(EXPLANATION_LIMIT)));
-                if own_reason || grace.as_mut().poll(cx).is_ready() {
+                let grace = open.grace.get_or_insert_with(|| Alarm::after(EXPLANATION_LIMIT));
+                if own_reason || grace.poll(cx).is_ready() {
                     break Err(open.active.reason());
                 }
                 return Poll::Pending;
             }
             if let Some(deadline) = &mut self.deadline
-                && deadline.as_mut().poll(cx).is_ready()
+                && deadline.poll(cx).is_ready()
             {
                 break Err(too_long());
             }
@@ -417,10 +418,16 @@ impl Drop for ThirdParty {
             }
             return;
         }
-        // Without a runtime nobody can wait for the servers: the sessions end with this.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let span = self.context.span.clone();
-        runtime.spawn(self.context.clone().clean_up(open, self.to.clone()).instrument(span));
+        // The sessions' own runtime: this may be dropped in a thread that has none.
+        let runtime = open.destination.runtime();
+        let unseen = Unseen::new(&self.to);
+        let cleaning = self.context.clone().clean_up(open, self.to.clone());
+        let cleaning = async move {
+            cleaning.await;
+            unseen.seen();
+        };
+        runtime.spawn(cleaning.instrument(span));
     }
 }
 

@@ -18,6 +18,7 @@ use crate::client::{Client, Exclusive};
 use crate::credential::Credential;
 use crate::data::choices::{Boxed, Watched};
 use crate::data::third_party_choices::{PairChoices, named, pair_setters};
+use crate::data::unseen::Unseen;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::options::{DataChannelAuth, ProtectionLevel, Timeouts, TransferMode};
 use crate::session::third_party_many::{Item, Outcome, Pairs, delete};
@@ -165,7 +166,12 @@ impl ThirdPartyMany {
             pairs: Arc::clone(&pairs),
             sender,
         };
-        tokio::spawn(run.run().instrument(span));
+        let unseen = Unseen::new(to);
+        let running = async move {
+            run.run().await;
+            unseen.seen();
+        };
+        tokio::spawn(running.instrument(span));
         Ok(Self { outcomes, pairs, told: 0 })
     }
 

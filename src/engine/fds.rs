@@ -78,6 +78,10 @@ fn home_of(symbol: &CStr) -> Option<usize> {
 /// this look and C's use is covered by a margin only: a program that opens many files at a time and holds nearly a
 /// thousand needs [`large_fd!`](globus_sys::large_fd).
 pub(super) fn room_for(probe: impl AsFd, count: usize) -> bool {
+    #[cfg(test)]
+    if crate::hooks::without("K1") {
+        return true;
+    }
     let border = border();
     let mut held = Vec::new();
     for _ in 0..count.max(1) {

@@ -160,8 +160,16 @@ impl Credentials {
         self.counters.credentials.sub(1);
         let mut minor = 0;
         // SAFETY: imported here, released once: the entry is gone. Whatever borrowed it (contexts, ports) holds a
-        // `CredentialHandle`, and the release is posted when the last of those is dropped.
+        // `CredentialHandle`, and the release is posted when the last of those is dropped; or there is no context and no
+        // port any more, and there will be none (`release_all`).
         unsafe { sys::gss_release_cred(&raw mut minor, &raw mut raw) };
+    }
+
+    /// Releases all, at the end of the engine: no context and no port is left that could have borrowed one.
+    pub(super) fn release_all(&mut self) {
+        for id in self.held.keys().copied().collect::<Vec<_>>() {
+            self.release(id);
+        }
     }
 }
 
@@ -331,6 +339,13 @@ impl Contexts {
                 sys::gss_delete_sec_context(&raw mut minor, &raw mut context.raw, ptr::null_mut());
             }
             sys::gss_release_name(&raw mut minor, &raw mut context.target);
+        }
+    }
+
+    /// Closes all, at the end of the engine: whoever uses one from then on is told that the engine is gone.
+    pub(super) fn close_all(&mut self) {
+        for id in self.held.keys().copied().collect::<Vec<_>>() {
+            self.close(id);
         }
     }
 }

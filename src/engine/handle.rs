@@ -185,23 +185,6 @@ impl Handle {
         })
     }
 
-    /// Puts right what a connect to several stripes leaves behind when it fails at once and half-way.
-    ///
-    /// C stops at the stripe that failed and keeps the state from before; those ahead of it are being connected to, and the
-    /// first that comes up meets a state that C asserts on. With the state that connecting has, a force_close ends them.
-    pub(super) fn admit_connecting(&self) {
-        use sys::globus_ftp_data_connection_state_t as State;
-        // SAFETY: the handle is alive, and only this thread touches the fields; the pointer is compared, not followed. It is
-        // the state that C itself sets for these connections. The stripe that failed has no connection: its `globus_io`
-        // handle was set to NULL, which closing takes for what it is.
-        unsafe {
-            let data = &raw mut (*self.raw.as_ptr()).dc_handle;
-            if !(*data).transfer_handle.is_null() && !self.is_idle() && !self.is_closing() {
-                (*data).state = State::GLOBUS_FTP_DATA_STATE_CONNECT_WRITE;
-            }
-        }
-    }
-
     /// Registers a read; [`super::data::moved`] is called with `operation`, once, if this succeeds; never if it fails.
     ///
     /// # Safety
@@ -341,13 +324,29 @@ impl Handle {
         })
     }
 
+    /// What C10 is about: another mode for a handle that has a data set.
+    #[cfg(test)]
+    pub(super) fn change_to_stream_mode(&self) {
+        let mode = sys::globus_ftp_control_mode_t::GLOBUS_FTP_CONTROL_MODE_STREAM;
+        // SAFETY: an initialised handle; the call itself only records.
+        let _ = convert::check(unsafe { sys::globus_ftp_control_local_mode(self.raw.as_ptr(), mode) });
+    }
+
     /// Destroys the handle and frees it.
     ///
     /// Call only when [`Self::is_idle`] and no callback is pending. A refusal parks the memory for ever: the call is not
     /// atomic, and a second one would use freed memory (C11).
     pub(super) fn destroy(self) -> Result<(), Failure> {
         // SAFETY: an initialised handle that nothing else refers to.
-        convert::check(unsafe { sys::globus_ftp_control_handle_destroy(self.raw.as_ptr()) })?;
+        convert::check(unsafe { sys::globus_ftp_control_handle_destroy(self.raw.as_ptr()) }).inspect_err(
+            |_| {
+                #[cfg(test)]
+                if crate::hooks::without("C11") {
+                    // SAFETY: none. This is what the rule is against: the refused call has freed half of the handle.
+                    unsafe { sys::globus_ftp_control_handle_destroy(self.raw.as_ptr()) };
+                }
+            },
+        )?;
         // SAFETY: destroyed, so C has forgotten the address; `self` is gone with this call.
         unsafe { convert::free_handle(self.raw) };
         Ok(())

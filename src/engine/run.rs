@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::command::{Command, Id};
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind};
 use super::thread::Engine;
 
 /// What a reader gets.
@@ -242,6 +242,13 @@ impl WriteRun {
     /// In stream mode blocks go out in the order of posting and `offset` means nothing.
     pub(crate) fn post(&mut self, offset: u64, data: Bytes) -> Result<bool, Failure> {
         super::fork::check_engine()?;
+        let late = self.finishing;
+        #[cfg(test)]
+        let late = late && !crate::hooks::without("K8");
+        if late {
+            // C would take it in stream mode, say that all is well, and send nothing (§3.4).
+            return Err(Failure::new(FailureKind::Other, "data was posted behind the end of the data"));
+        }
         match self.shared.permits.try_acquire() {
             Ok(permit) => {
                 permit.forget();

@@ -1,5 +1,7 @@
 //! The engine alone against a real server: a control connection typed by hand, data through [`DataPort`].
 
+mod bites;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -263,39 +265,6 @@ async fn a_stripe_that_cannot_be_connected_to_at_all_fails_the_put_and_closes_th
     drop((run, port));
     settled(|c| c.ports.get() == 0 && c.registered.get() == 0).await;
     assert_eq!(Engine::counters().parked.get(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn connections_that_are_reset_while_others_are_made_do_not_abort_the_process() {
-    // C9: without `keep_closing` the process was aborted within some hundred rounds.
-    let engine = Engine::handle().unwrap();
-    for _ in 0..500 {
-        let port = DataPort::open(&engine, settings(true, 8));
-        let peer = || {
-            let peer = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let at = peer.local_addr().unwrap();
-            std::thread::spawn(move || {
-                let first = peer.accept().unwrap();
-                // The port may fail before there is a second one: the thread stays behind then.
-                let second = peer.accept().unwrap();
-                rustix::net::sockopt::set_socket_linger(&first.0, Some(Duration::ZERO)).unwrap();
-                drop(first);
-                std::thread::sleep(Duration::from_millis(3));
-                drop(second);
-            });
-            at
-        };
-        port.peers(vec![peer(), peer()]);
-        let mut run = port.write(8);
-        for number in 0..8_u64 {
-            if run.post(number << 20, Bytes::from(vec![2; 1 << 20])).is_err() {
-                break;
-            }
-        }
-        // All of it may be in the kernel's hands before the reset.
-        let _ = tokio::time::timeout(Duration::from_millis(30), run.failed()).await;
-    }
-    settled(|c| c.ports.get() == 0 && c.registered.get() == 0).await;
 }
 
 #[tokio::test]

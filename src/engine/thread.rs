@@ -241,10 +241,13 @@ fn run(engine: Engine, read_end: OwnedFd, probe: OwnedFd) {
 /// Sets Globus up on this thread.
 fn activate(read_end: OwnedFd) -> Result<Wake, Failure> {
     let _limit = fds::ModestLimit::set();
+    let model = c"none";
+    #[cfg(test)]
+    let model = if crate::hooks::without("K10") { c"nonsense" } else { model };
     // SAFETY: this thread is the only one of the process that calls Globus. The model is a constant that exists (K10), set
     // before the first activation. The module descriptors are statics of the libraries.
     unsafe {
-        if sys::globus_thread_set_model(c"none".as_ptr()) != 0 {
+        if sys::globus_thread_set_model(model.as_ptr()) != 0 {
             return Err(Failure::new(
                 FailureKind::Other,
                 "Globus is in use already, with another thread model, by another library of this process",
@@ -300,6 +303,11 @@ impl State {
             }
             let tick = self.ports.tick();
             if self.ending.is_some() && self.ports.is_empty() {
+                self.contexts.close_all();
+                // A parked handle may look at its credential for ever.
+                if !self.ports.has_parked() {
+                    self.credentials.release_all();
+                }
                 if let Some(answer) = self.ending.take() {
                     let _ = answer.send(Ok(()));
                 }

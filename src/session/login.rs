@@ -175,6 +175,11 @@ impl Login {
             let attempt = Attempt { login: self, control, sequential };
             match attempt.run(greeting, handshake).await {
                 Ok(session) => {
+                    // Whoever waits would ask for another session at once, and so on for ever with a server that breaks
+                    // each one behind its last reply.
+                    if let Some(reason) = session.control.why_closed() {
+                        return Err(self.in_login(reason));
+                    }
                     counters.logins.one_more();
                     return Ok(session);
                 }
@@ -322,7 +327,13 @@ impl Attempt<'_> {
                 replies.extend(asked);
                 tail = Some(behind);
             }
-            let reply = replies[1].last().await?;
+            // Sent ahead of the answer to USER, it may have been dropped like everything behind it.
+            let reply = if certain && !self.sequential {
+                replies[1].within(self.silence());
+                self.answer(&mut replies[1]).await?
+            } else {
+                replies[1].last().await?
+            };
             // pyftpdlib thinks about a wrong password for seconds, and answers FEAT meanwhile.
             if reply.code() == FEATURES && !self.sequential {
                 return Err(Failed::DoesNotQueue);
@@ -455,10 +466,9 @@ impl Attempt<'_> {
         mut tail: Tail,
         security: Option<(CredentialHandle, bool)>,
     ) -> Result<Session, Failed> {
-        let silence = SILENCE.min(self.login.reply_limit);
         if !self.sequential {
-            tail.feat.within(silence);
-            tail.binary.within(silence);
+            tail.feat.within(self.silence());
+            tail.binary.within(self.silence());
         }
         let feat = self.answer(&mut tail.feat).await?;
         let binary = self.answer(&mut tail.binary).await?;
@@ -513,7 +523,11 @@ impl Attempt<'_> {
         })
     }
 
-    /// A reply behind PASS; silence there means that the server has dropped the command.
+    fn silence(&self) -> Duration {
+        SILENCE.min(self.login.reply_limit)
+    }
+
+    /// A reply to what was sent ahead; silence there means that the server has dropped the command.
     async fn answer(&self, pending: &mut PendingReply) -> Result<Reply, Failed> {
         match pending.last().await {
             Err(error)

@@ -18,7 +18,7 @@ use crate::options::DataOptions;
 use crate::protocol::command::Command;
 use crate::session::channel::Ready;
 use crate::session::get::size_of;
-use crate::session::watch::Limits;
+use crate::session::watch::{Limits, in_step};
 use crate::session::{PendingReply, Session};
 
 /// Files asked for ahead of the one that is read. With their SIZE commands this stays below the 512 that a server queues.
@@ -27,11 +27,14 @@ const AHEAD: usize = 200;
 /// Accepted files whose runs wait at the port.
 const RUNS_AHEAD: usize = 16;
 
-/// How long a server that was silent is waited for when its data connections were closed.
-const LAST_WORDS_LIMIT: Duration = Duration::from_millis(900);
+/// How long a server's answers are waited for that has let a deadline pass already.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How often what is left is asked for again after the set was lost.
 const RESTARTS: usize = 3;
+
+/// How often a refusal without a reason makes what is left be asked for again on a fresh set.
+const DOUBTS: usize = 3;
 
 /// One file of a pipeline.
 #[derive(Debug, Clone)]
@@ -52,6 +55,7 @@ pub(crate) struct Pipeline {
     options: DataOptions,
     limits: Limits,
     restarts: usize,
+    doubts: usize,
     /// The file that is being read.
     current: Option<Current>,
 }
@@ -93,7 +97,7 @@ struct Current {
     /// Data of this file went to the caller: it cannot be asked for again unnoticed.
     shown: bool,
     data_ended: bool,
-    /// The final reply, once it is there.
+    /// The final reply, once it is there, whatever it says: it comes only once.
     last: Option<Reply>,
 }
 
@@ -121,6 +125,7 @@ impl Pipeline {
             options,
             limits,
             restarts: RESTARTS,
+            doubts: DOUBTS,
             current: None,
         }
     }
@@ -157,27 +162,55 @@ impl Pipeline {
                 Err(_) => {}
             }
         }
-        self.refill(session).await?;
-        self.start_runs();
-        let Some(mut asked) = self.asked.pop_front() else { return Ok(None) };
-        let index = asked.item.index;
-        let first = match asked.first.take() {
-            Some(first) => first,
-            None => self.first_reply(&mut asked.transfer).await,
-        };
-        match first {
-            Ok(run) => {
-                asked.transfer.within(None);
-                self.current = Some(Current::new(asked.item, run, asked.transfer, asked.size));
-                Ok(Some(Next::File(index)))
+        loop {
+            self.refill(session).await?;
+            self.start_runs();
+            let Some(mut asked) = self.asked.pop_front() else { return Ok(None) };
+            let index = asked.item.index;
+            let first = match asked.first.take() {
+                Some(first) => first,
+                None => self.first_reply(&mut asked.transfer).await,
+            };
+            match first {
+                Ok(run) => {
+                    asked.transfer.within(None);
+                    self.current = Some(Current::new(asked.item, run, asked.transfer, asked.size));
+                    return Ok(Some(Next::File(index)));
+                }
+                Err(error) if is_lost(session, &error) => {
+                    // It was not answered: the next session is asked for it again.
+                    self.asked.push_front(asked);
+                    return Err(error);
+                }
+                Err(error) if self.is_doubtful(&error) => {
+                    tracing::debug!(%error, "a file was refused without a reason");
+                    self.doubts -= 1;
+                    let mut behind = self.put_back();
+                    self.waiting.push_front(asked.item);
+                    hear_out(session, None, &mut behind, self.limits.reply)
+                        .await
+                        .map_err(Heard::into_error)?;
+                }
+                Err(error) => return Ok(Some(Next::Refused(index, error))),
             }
-            Err(error) if is_lost(session, &error) => {
-                // It was not answered: the next session is asked for it again.
-                self.asked.push_front(asked);
-                Err(error)
-            }
-            Err(error) => Ok(Some(Next::Refused(index, error))),
         }
+    }
+
+    /// Whether a refusal may be about the data channels instead of the file: globus-gridftp-server says "500 Command failed"
+    /// to all that was asked for when its connection broke before the first byte.
+    fn is_doubtful(&self, error: &Error) -> bool {
+        self.doubts > 0 && matches!(self.what, What::Files { .. }) && error.kind() == ErrorKind::Refused
+    }
+
+    /// All that was asked for waits again, and the set is closed. The answers are still to be [heard](hear_out).
+    fn put_back(&mut self) -> VecDeque<Asked> {
+        let asked = std::mem::take(&mut self.asked);
+        for asked in asked.iter().rev() {
+            self.waiting.push_front(asked.item.clone());
+        }
+        // Without runs and port the connections are closed; the server then ends what it had accepted.
+        self.ready = None;
+        asked
     }
 
     /// The next block of the current file; None at its confirmed end.
@@ -200,6 +233,14 @@ impl Pipeline {
                     if is_lost(session, &error) {
                         self.keep(current);
                     }
+                    return Err(error);
+                }
+                Err(Stop::Step(error)) => {
+                    let current = self.current.take();
+                    // Another session is asked for what was asked for behind it.
+                    self.restart();
+                    session.control.quit();
+                    self.keep(current);
                     return Err(error);
                 }
                 Err(Stop::Set(error)) if !self.is_proven() => {
@@ -272,6 +313,11 @@ impl Pipeline {
             if asked.first.is_some() {
                 continue;
             }
+            #[cfg(test)]
+            if crate::hooks::without("a run for an accepted file") {
+                asked.first = Some(Ok(ready.port.read(self.options.window_blocks)));
+                continue;
+            }
             match asked.transfer.poll_next(&mut cx) {
                 Poll::Ready(Ok(reply)) if reply.is_preliminary() => {
                     asked.first = Some(Ok(ready.port.read(self.options.window_blocks)));
@@ -303,43 +349,35 @@ impl Pipeline {
     /// An error is the current file's; what was asked for behind it is not forgotten.
     async fn recover(&mut self, session: &mut Session, error: Error) -> Result<()> {
         let Some(current) = self.current.take() else { return Err(error) };
-        let Current { item, run, mut transfer, shown, .. } = current;
+        let Current { item, run, mut transfer, shown, last, .. } = current;
         // Refused files are asked for again as well: the reason may have been the broken set.
-        let mut asked = std::mem::take(&mut self.asked);
-        for asked in asked.iter().rev() {
-            self.waiting.push_front(asked.item.clone());
-        }
-        // Without runs and port the connections are closed; the server then ends what it had accepted.
+        let mut asked = self.put_back();
         drop(run);
-        self.ready = None;
-        // A server that was silent has had its time already, and the caller has waited.
         let silent = matches!(error.kind(), ErrorKind::Timeout(_));
-        transfer.within(if silent { self.limits.reply.min(LAST_WORDS_LIMIT) } else { self.limits.reply });
-        if let Err(later) = transfer.last().await {
-            if !shown && is_lost(session, &later) && matches!(self.what, What::Listings { .. }) {
-                self.waiting.push_front(item);
-            }
-            return Err(if silent { error } else { later });
-        }
-        for asked in &mut asked {
-            let first = match asked.first.take() {
-                Some(first) => first.map(drop),
-                None => asked.transfer.next().await.and_then(|reply| match reply.is_preliminary() {
-                    true => Ok(()),
-                    false => Err(refusal(reply)),
-                }),
-            };
-            match first {
-                Ok(()) => {
-                    asked.transfer.within(self.limits.reply);
-                    asked.transfer.last().await?;
+        let hear = hear_out(session, last.is_none().then_some(&mut transfer), &mut asked, self.limits.reply);
+        let heard = match silent {
+            false => hear.await,
+            true => match tokio::time::timeout(LAST_WORDS, hear).await {
+                Ok(heard) => heard,
+                Err(_) => {
+                    // Nobody waits for its answers any more; another session goes on with the others.
+                    session.control.quit();
+                    Err(Heard::Own(error.clone()))
                 }
-                Err(error) if is_lost(session, &error) => return Err(error),
-                Err(_) => {}
+            },
+        };
+        match heard {
+            Ok(()) => {}
+            Err(Heard::Other(error)) => return Err(error),
+            Err(Heard::Own(error)) => {
+                if !shown && is_lost(session, &error) && matches!(self.what, What::Listings { .. }) {
+                    self.waiting.push_front(item);
+                }
+                return Err(error);
             }
         }
         tracing::debug!(%error, left = self.waiting.len(), "the data channels of a pipeline broke");
-        // Blocks that the caller has seen cannot come a second time.
+        // Blocks that the caller has seen cannot come a second time; and a deadline that has passed is not begun again.
         if shown || silent || self.restarts == 0 {
             return Err(error);
         }
@@ -404,6 +442,8 @@ enum Stop {
     File(Error),
     /// The set failed.
     Set(Error),
+    /// The server's answers are not those to what it was asked.
+    Step(Error),
 }
 
 impl From<Error> for Stop {
@@ -451,11 +491,13 @@ impl Current {
         let reply = match self.last.take() {
             Some(reply) => reply,
             None => match tokio::time::timeout(limits.stall, self.transfer.last()).await {
-                Ok(reply) => reply?,
+                Ok(reply) => reply.map_err(|error| error.with_phase(Phase::Completion))?,
                 Err(_) => return Err(Stop::Set(limits.unconfirmed())),
             },
         };
+        let reply = in_step(reply).map_err(Stop::Step)?;
         if !reply.is_completion() {
+            self.last = Some(reply.clone());
             let error =
                 Error::from_reply(reply, Phase::Completion, "the server did not complete the transfer");
             return Err(Stop::Set(error));
@@ -463,10 +505,19 @@ impl Current {
         match self.expected {
             Some(expected) if expected != self.received => {
                 let message = format!("the server announced {expected} bytes and sent {}", self.received);
-                Err(Stop::File(
-                    Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Server),
-                ))
+                // Bytes too few or too many may be the next file's: nothing that is on this set can be believed any more.
+                self.last = Some(reply);
+                Err(Stop::Set(Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Server)))
             }
+            // With or without a size: as no byte comes twice, a file without gaps is all of it.
+            _ if !self.run.is_gapless(true) => Err(Stop::File(
+                Error::new(
+                    ErrorKind::Truncated,
+                    Phase::Data,
+                    "the server ended the transfer, and some bytes of the file have not come",
+                )
+                .with_side(Side::Server),
+            )),
             _ => Ok(None),
         }
     }
@@ -482,10 +533,11 @@ impl Current {
                 biased;
                 arrival = self.run.next() => return Ok(arrival),
                 reply = self.transfer.next(), if self.last.is_none() => {
-                    let reply = reply?;
+                    let reply = reply.map_err(|error| error.with_phase(Phase::Data))?;
                     if reply.is_completion() {
                         self.last = Some(reply);
                     } else if !reply.is_preliminary() {
+                        self.last = Some(reply.clone());
                         return Err(Stop::Set(Error::from_reply(reply, Phase::Data, "the server ended the transfer")));
                     }
                 }
@@ -497,6 +549,52 @@ impl Current {
 
 fn refusal(reply: Reply) -> Error {
     Error::from_reply(reply, Phase::Command, "the server does not send the file")
+}
+
+/// How the server's last words on what it was asked for failed to come.
+enum Heard {
+    /// On the file that was being read.
+    Own(Error),
+    /// On one that was asked for behind it.
+    Other(Error),
+}
+
+impl Heard {
+    fn into_error(self) -> Error {
+        let (Self::Own(error) | Self::Other(error)) = self;
+        error
+    }
+}
+
+/// Reads all replies that the server still owes, to what it had accepted and what not, until it is in order again.
+async fn hear_out(
+    session: &Session,
+    transfer: Option<&mut PendingReply>,
+    asked: &mut VecDeque<Asked>,
+    limit: Duration,
+) -> Result<(), Heard> {
+    if let Some(transfer) = transfer {
+        transfer.within(limit);
+        transfer.last().await.map_err(Heard::Own)?;
+    }
+    for asked in asked {
+        let first = match asked.first.take() {
+            Some(first) => first.map(drop),
+            None => asked.transfer.next().await.and_then(|reply| match reply.is_preliminary() {
+                true => Ok(()),
+                false => Err(refusal(reply)),
+            }),
+        };
+        match first {
+            Ok(()) => {
+                asked.transfer.within(limit);
+                asked.transfer.last().await.map_err(Heard::Other)?;
+            }
+            Err(error) if is_lost(session, &error) => return Err(Heard::Other(error)),
+            Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whether an error is the connection's, and not the answer to one command.

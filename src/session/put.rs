@@ -12,11 +12,12 @@ use tokio::time::Instant;
 use crate::engine::{Direction, Failure, WriteRun};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::protocol::ascii::{GLOBUS_BLOCK_BYTES, ToWire};
+use crate::protocol::classify::kind_of_reply;
 use crate::protocol::command::Command;
 use crate::session::channel::Ready;
 use crate::session::control::{Control, WINDOW};
 use crate::session::get::size_of;
-use crate::session::watch::{EXPLANATION_LIMIT, Limits, explain, explained};
+use crate::session::watch::{EXPLANATION_LIMIT, Limits, explain, explained, in_step};
 use crate::session::{PendingReply, Session};
 use crate::types::{FeatureSet, RestartMarker};
 
@@ -44,6 +45,8 @@ pub(crate) struct ActivePut {
     confirmed: Option<Reply>,
     /// Why that reply will never come.
     lost: Option<Error>,
+    /// The server's file is shorter than what was sent, whatever the server called it.
+    short: bool,
 }
 
 /// The question for the size of a file that was stored.
@@ -166,6 +169,7 @@ impl Session {
             finished: false,
             confirmed: None,
             lost: None,
+            short: false,
         })
     }
 
@@ -231,9 +235,9 @@ impl ActivePut {
         self.account.position
     }
 
-    /// Whether the server called the file complete.
+    /// Whether the server called the file complete, and nothing is known that speaks against it.
     pub(crate) fn is_confirmed(&self) -> bool {
-        self.confirmed.as_ref().is_some_and(Reply::is_completion)
+        self.confirmed.as_ref().is_some_and(Reply::is_completion) && !self.short
     }
 
     /// What is in the file for certain.
@@ -259,6 +263,8 @@ impl ActivePut {
     }
 
     fn hear(&mut self, reply: Result<Reply>) -> Result<()> {
+        let phase = if self.finished { Phase::Completion } else { Phase::Data };
+        let reply = reply.and_then(in_step).map_err(|error| error.with_phase(phase));
         let reply = reply.inspect_err(|error| self.lost = Some(error.clone()))?;
         self.account.hear(&reply);
         if !reply.is_preliminary() {
@@ -405,6 +411,11 @@ impl ActivePut {
         check.within(self.limits.reply);
         let reply = check.last().await?;
         self.check = None;
+        if kind_of_reply(&reply) == ErrorKind::NotFound {
+            // Removed or renamed by somebody while it was written, or another put's cleaning up.
+            let message = "the server called the file complete, and has no such file";
+            return Err(Error::from_reply(reply, Phase::Verify, message).with_may_have_applied());
+        }
         let end = self.account.end;
         let Some((size, expected)) = size_of(&reply).zip(self.account.layout.size_after(end)) else {
             // A server may not tell sizes of what it does not let us read.
@@ -415,6 +426,8 @@ impl ActivePut {
         if size == expected || self.account.layout.size_after(end.saturating_add(lines)) == Some(size) {
             return Ok(());
         }
+        // A longer one is not this put's alone.
+        self.short = size < expected;
         Err(Error::new(
             ErrorKind::Truncated,
             Phase::Verify,

@@ -51,6 +51,12 @@ impl Peer {
         let _ = self.writer.write_all(text.as_ref()).await;
     }
 
+    /// Closes by a reset, which may overtake what was said.
+    pub(crate) fn reset(self) {
+        let stream = self.reader.into_inner().reunite(self.writer).unwrap();
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+    }
+
     /// Reads lines until the client closes.
     pub(crate) async fn until_closed(&mut self) -> Vec<String> {
         let mut lines = Vec::new();

@@ -315,6 +315,12 @@ impl Pairs {
                 self.moving.pop_front();
                 return Ok(Some((index, Err(error))));
             }
+            #[cfg(test)]
+            if crate::hooks::without("fresh channels behind a refusal") {
+                let index = head.item.index;
+                self.moving.pop_front();
+                return Ok(Some((index, Err(error))));
+            }
             let own = head.active.failure() == Some(true);
             return self.start_over(source, destination, error, own).await;
         }

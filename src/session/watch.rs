@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::runtime;
 use tokio::time::{Instant, Sleep};
 
 use crate::engine::Failure;
@@ -53,27 +54,82 @@ impl Limits {
     }
 }
 
+/// A point in time that wakes whoever waits for it, in whichever runtime that is.
+///
+/// What tokio offers belongs to the runtime it was made in, and panics when that was shut down and somebody asks from another
+/// one. Outside of any runtime this is a look at the clock, which wakes nobody.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    at: Instant,
+    sleep: Option<(runtime::Id, Pin<Box<Sleep>>)>,
+}
+
+impl Alarm {
+    pub(crate) fn at(at: Instant) -> Self {
+        Self { at, sleep: None }
+    }
+
+    /// `limit` from now.
+    pub(crate) fn after(limit: Duration) -> Self {
+        Self::at(deadline(limit))
+    }
+
+    pub(crate) fn time(&self) -> Instant {
+        self.at
+    }
+
+    /// Another time instead.
+    pub(crate) fn reset(&mut self, at: Instant) {
+        self.at = at;
+        if let Some((owner, sleep)) = &mut self.sleep {
+            if here() == Some(*owner) {
+                sleep.as_mut().reset(at);
+            } else {
+                self.sleep = None;
+            }
+        }
+    }
+
+    /// Ready when it is time.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(here) = here() else {
+            return if Instant::now() >= self.at { Poll::Ready(()) } else { Poll::Pending };
+        };
+        match &mut self.sleep {
+            Some((owner, sleep)) if *owner == here => sleep.as_mut().poll(cx),
+            other => {
+                let (_, sleep) = other.insert((here, Box::pin(tokio::time::sleep_until(self.at))));
+                sleep.as_mut().poll(cx)
+            }
+        }
+    }
+}
+
+fn here() -> Option<runtime::Id> {
+    runtime::Handle::try_current().ok().map(|handle| handle.id())
+}
+
 /// A limit on a wait that is polled by hand. It runs only while somebody waits: a pause of the caller's does not count.
 #[derive(Debug, Default)]
 pub(crate) struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
+    alarm: Option<Alarm>,
     running: bool,
 }
 
 impl Timer {
     /// Ready when `limit` has passed since the wait began.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
-        let sleep = match &mut self.sleep {
-            Some(sleep) => {
+        let alarm = match &mut self.alarm {
+            Some(alarm) => {
                 if !self.running {
-                    sleep.as_mut().reset(deadline(limit));
+                    alarm.reset(deadline(limit));
                 }
-                sleep
+                alarm
             }
-            empty => empty.insert(Box::pin(tokio::time::sleep_until(deadline(limit)))),
+            empty => empty.insert(Alarm::after(limit)),
         };
         self.running = true;
-        sleep.as_mut().poll(cx)
+        alarm.poll(cx)
     }
 
     /// The wait is over; the next one begins anew.
@@ -120,6 +176,21 @@ pub(crate) fn explained(failure: Failure, told: Option<Reply>) -> Error {
         }
         _ => failure.into_data_error(Phase::Data, "the data connection broke"),
     }
+}
+
+/// The final reply of a transfer, unless it is one that answers a question (x1z, RFC 959 §4.2.1): then the transfer's own was
+/// left out, and this one belongs to a command behind it.
+///
+/// # Errors
+/// As said. Nothing that this connection says can be believed any more.
+pub(crate) fn in_step(reply: Reply) -> Result<Reply> {
+    if reply.is_completion() && reply.code() / 10 == 21 {
+        let message = "the server answered the next command and never ended the transfer";
+        return Err(Error::new(ErrorKind::Protocol, Phase::Completion, message)
+            .with_side(Side::Server)
+            .with_reply(reply));
+    }
+    Ok(reply)
 }
 
 /// Whether a session of the pool turned out to be dead before anything could be done with it.

@@ -79,6 +79,11 @@ impl Exclusive {
         self.reused
     }
 
+    /// The runtime that the session belongs to: what is left to be done on it is done there, whoever lets go of it where.
+    pub(crate) fn runtime(&self) -> tokio::runtime::Handle {
+        self.pool.runtime.clone()
+    }
+
     /// The session is in no state for anybody else: it is closed when this is dropped.
     pub(crate) fn mark_broken(&mut self) {
         self.broken = true;

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::builder::Config;
@@ -44,13 +45,16 @@ pub(super) struct Pool {
     idle: Duration,
     runtime: Handle,
     state: Mutex<State>,
+    /// Sleeps for as long as a session may be idle, which can be days: it ends with the pool.
+    reaper: Mutex<Option<AbortHandle>>,
 }
 
 impl Pool {
     pub(super) fn new(key: Key, config: &Config, common: Arc<Common>, runtime: Handle) -> Self {
         let sessions = config.sessions;
         let state = Mutex::new(State::new(sessions, sessions.min(MAX_SHARED)));
-        Self { key, common, application: Arc::clone(&config.application), idle: config.idle, runtime, state }
+        let (application, idle) = (Arc::clone(&config.application), config.idle);
+        Self { key, common, application, idle, runtime, state, reaper: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -61,7 +65,15 @@ impl Pool {
 
     /// Whether anything is open, on its way or wanted.
     pub(super) fn is_used(&self) -> bool {
-        self.lock().is_used()
+        let mut closing = Vec::new();
+        let used = {
+            let mut state = self.lock();
+            // Those of a runtime that has ended, for instance.
+            state.remove_dead(&mut closing);
+            state.is_used()
+        };
+        closing.iter().for_each(|session| session.control.quit());
+        used
     }
 
     /// Keeps nothing from now on: what is idle is closed, and what is in use when it comes back.
@@ -127,7 +139,8 @@ impl Pool {
         }
         if reap {
             let reaper = Reaper { pool: Arc::downgrade(self), over: false };
-            self.runtime.spawn(reaper.run());
+            let reaper = self.runtime.spawn(reaper.run()).abort_handle();
+            *self.reaper.lock().unwrap_or_else(PoisonError::into_inner) = Some(reaper);
         }
     }
 
@@ -171,6 +184,9 @@ impl Drop for Pool {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         for session in state.take_unused() {
             session.control.quit();
+        }
+        if let Some(reaper) = self.reaper.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            reaper.abort();
         }
     }
 }

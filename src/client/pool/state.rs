@@ -197,7 +197,8 @@ impl State {
         todo
     }
 
-    fn remove_dead(&mut self, closing: &mut Vec<Session>) {
+    /// Forgets sessions that can serve nobody any more; those that are open are to be closed.
+    pub(super) fn remove_dead(&mut self, closing: &mut Vec<Session>) {
         let renewal = self.renewal;
         let dead = self.idle.extract_if(.., |parked| !is_usable(&parked.session, renewal));
         closing.extend(dead.map(|parked| parked.session));

@@ -6,7 +6,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use tokio::time::Sleep;
 use tracing::Instrument as _;
 
 use super::choices::{Choices, listing_setters};
@@ -17,7 +16,7 @@ use crate::protocol::listing::Form;
 use crate::session::get::ActiveGet;
 use crate::session::listing::ListRequest;
 use crate::session::reorder::Reorder;
-use crate::session::watch::{died, too_long, within};
+use crate::session::watch::{Alarm, died, too_long, within};
 use crate::url::Url;
 
 /// A listing on its way in, as the server writes it: made by [`Client::list_raw_stream`](crate::Client::list_raw_stream),
@@ -52,7 +51,7 @@ struct Running {
     active: ActiveGet,
     form: Form,
     reorder: Reorder,
-    total: Option<Pin<Box<Sleep>>>,
+    total: Option<Alarm>,
 }
 
 impl RawListing {
@@ -187,13 +186,13 @@ impl Running {
         })?;
         // From here on a drop leaves the session in order: its next user waits for the listing's last reply.
         lease.mark_clean();
-        let total = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
+        let total = deadline.map(Alarm::at);
         Ok(Self { url, lease: Some(lease), active, form, reorder: Reorder::starting_at(0), total })
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         if let Some(total) = &mut self.total
-            && total.as_mut().poll(cx).is_ready()
+            && total.poll(cx).is_ready()
         {
             if let Some(mut lease) = self.lease.take() {
                 lease.mark_broken();

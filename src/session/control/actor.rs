@@ -293,6 +293,8 @@ impl Actor {
         loop {
             match self.parser.next(&mut self.input) {
                 Ok(Some(reply)) if matches!(reply.code(), 631..=633) => wrapped.push(reply),
+                #[cfg(test)]
+                Ok(Some(reply)) if crate::hooks::without("C5") => self.deliver(reply)?,
                 Ok(Some(reply)) => {
                     stray = Some(unprotected(reply));
                     break;
@@ -345,6 +347,10 @@ impl Actor {
     }
 
     fn is_sent(&self, command: &Unanswered) -> bool {
+        #[cfg(test)]
+        if crate::hooks::without("C3") {
+            return true;
+        }
         command.start < self.flushed
     }
 
@@ -398,6 +404,10 @@ impl Actor {
     /// Ends every command that waits, each with an error of its own, and lets none in after them.
     fn close(&mut self, ended: Ended) {
         if std::mem::replace(&mut self.over, true) {
+            return;
+        }
+        #[cfg(test)]
+        if crate::hooks::without("lost with commands queued") {
             return;
         }
         tracing::debug!(peer = %self.shared.peer, "control connection ends: {}", ended.reason);

@@ -282,6 +282,11 @@ impl Control {
         refusal(&self.shared().lock()).is_none()
     }
 
+    /// Why the connection ended, if it has.
+    pub(crate) fn why_closed(&self) -> Option<Error> {
+        self.shared().lock().closed.clone()
+    }
+
     /// Says goodbye once everything queued is answered, and closes. Returns at once; the farewell takes two seconds at
     /// most, also when no handle is left.
     pub(crate) fn quit(&self) {

@@ -1,3 +1,5 @@
+mod bites;
+
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use gridftp::options::TransferMode;
 use gridftp_lab::hostile::{Hostile, Play, Splice};
-use gridftp_lab::{packages, sha256_file};
+use gridftp_lab::packages;
 
 use super::cases::{Case, Expect, Op, contents};
 use super::table::{Outcome, ended};
@@ -96,15 +96,19 @@ pub(super) fn run(case: &Case) -> Outcome {
 fn judge(case: &Case, success: bool, got: &Path, server: &Hostile) -> Result<String, String> {
     let whole = match case.op {
         Op::Put(_) | Op::PutProgram(_) => server.stored("/in/new") == Some(contents()),
-        _ => sha256_file(got).ok() == Some(gridftp_lab::sha256(&contents())),
+        // A file with a hole of a terabyte is not read.
+        _ => {
+            std::fs::metadata(got).is_ok_and(|it| it.len() < 10_000_000)
+                && std::fs::read(got).ok() == Some(contents())
+        }
     };
     let single = matches!(case.op, Op::Get | Op::GetE(_) | Op::GetStriped | Op::GetProgram(_) | Op::Checksum);
     match (&case.expect, success) {
-        (Expect::Fails(..), true) => Err("says success".into()),
-        (Expect::Fails(..), false) if single && got.exists() => {
+        (Expect::Fails(..) | Expect::FailsIn(..), true) => Err("says success".into()),
+        (Expect::Fails(..) | Expect::FailsIn(..), false) if single && got.exists() => {
             Err("fails, and leaves a part under the name".into())
         }
-        (Expect::Fails(..), false) => Ok("fails".into()),
+        (Expect::Fails(..) | Expect::FailsIn(..), false) => Ok("fails".into()),
         (Expect::Right, true) if whole || !single => Ok("right".into()),
         (Expect::Right, true) => Err("says success, wrong bytes".into()),
         (Expect::Right, false) => Err("fails".into()),

@@ -55,8 +55,8 @@ pub(super) fn victim() -> TcpListener {
     victim
 }
 
-pub(super) fn timeouts() -> Timeouts {
-    Timeouts::default().connect(LIMIT).reply(LIMIT).first_byte(LIMIT).stall(LIMIT).checksum(LIMIT)
+fn timeouts(limit: Duration) -> Timeouts {
+    Timeouts::default().connect(limit).reply(limit).first_byte(limit).stall(limit).checksum(limit)
 }
 
 pub(super) fn run(case: &Case) -> Outcome {
@@ -67,7 +67,7 @@ pub(super) fn run(case: &Case) -> Outcome {
         let other = Hostile::start(other_play());
         let mut errors = Vec::new();
         let start = Instant::now();
-        let result = operate(case.op, &server, &other, &mut errors).await;
+        let result = operate(case, &server, &other, &mut errors).await;
         let elapsed = start.elapsed();
         let done = Done { result, errors, server, other, victim };
         let judged = judge(case, &done).and_then(|what| {
@@ -102,7 +102,17 @@ fn judge(case: &Case, done: &Done) -> Result<String, String> {
                 Err(format!("expected {kind:?} {side:?} {phase:?}, got {shown}"))
             }
         }
-        (Expect::Fails(kind, ..), Ok(_)) => Err(format!("succeeded, expected {kind:?}")),
+        (Expect::FailsIn(kind, side, phases), Err(error)) => {
+            let fits = phases.contains(&error.phase());
+            if fits && (error.kind(), error.side()) == (*kind, Some(*side)) {
+                Ok(format!("{kind:?} {:?}", error.phase()))
+            } else {
+                Err(format!("expected {kind:?} {side:?} {phases:?}, got {shown}"))
+            }
+        }
+        (Expect::Fails(kind, ..) | Expect::FailsIn(kind, ..), Ok(_)) => {
+            Err(format!("succeeded, expected {kind:?}"))
+        }
         (Expect::Right, Ok(got)) => {
             if sha256(&got.bytes) == sha256(&super::cases::contents()) {
                 Ok("right bytes".into())
@@ -122,8 +132,14 @@ fn program() -> PathBuf {
     path
 }
 
-async fn operate(op: Op, server: &Hostile, other: &Hostile, errors: &mut Vec<Error>) -> Result<Got, Error> {
-    let builder = Client::builder().timeouts(timeouts());
+async fn operate(
+    case: &Case,
+    server: &Hostile,
+    other: &Hostile,
+    errors: &mut Vec<Error>,
+) -> Result<Got, Error> {
+    let (op, timeouts) = (case.op, timeouts(case.limit));
+    let builder = Client::builder().timeouts(timeouts);
     let client = match op {
         Op::Gsi | Op::Spliced { .. } => builder.credential(Credential::default_search()).build().unwrap(),
         _ => builder.build().unwrap(),
@@ -218,7 +234,7 @@ async fn operate(op: Op, server: &Hostile, other: &Hostile, errors: &mut Vec<Err
                         if got.names.len() < 100 {
                             got.names.push(entry.path());
                         }
-                        if got.number == 20_000 {
+                        if got.number == 3_000 {
                             break;
                         }
                     }
@@ -228,7 +244,7 @@ async fn operate(op: Op, server: &Hostile, other: &Hostile, errors: &mut Vec<Err
             Ok(got)
         }
         Op::RemoveAll => {
-            let timeouts = timeouts().total(Duration::from_secs(4));
+            let timeouts = timeouts.total(Duration::from_secs(4));
             let report = client.with_timeouts(timeouts).remove_dir_all(server.url("/d")).await?;
             errors.extend(report.not_removed().iter().map(|it| it.error().clone()));
             Ok(Got { number: report.removed_files(), ..Got::default() })

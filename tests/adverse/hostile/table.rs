@@ -40,7 +40,7 @@ pub(super) fn real_server() -> (u16, String) {
 const LIMIT: Duration = Duration::from_secs(40);
 
 /// Children at a time: they mostly wait.
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 20;
 
 /// How one half of a case ended.
 #[derive(Debug, Clone)]

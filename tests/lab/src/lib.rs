@@ -2,7 +2,7 @@
 //!
 //! Real `globus-gridftp-server` processes on free loopback ports ([`Server`]), plain FTP servers made by others
 //! ([`PlainServer`]), a throw-away certificate authority with host, user and proxy certificates ([`Pki`]), trees of reproducible files and their hashes ([`Tree`]), and a port
-//! that refuses ([`RefusedPort`]). Everything lives in temporary folders and goes away with its owner, also when the
+//! that refuses ([`RefusedPort`]), and a proxy that breaks connections at any byte ([`proxy`]). Everything lives in temporary folders and goes away with its owner, also when the
 //! owner panics or is killed.
 //!
 //! The lab needs no Globus headers and no `unsafe`: it drives programs. Where one of those is missing the error names
@@ -28,6 +28,7 @@ pub mod packages;
 mod pki;
 mod plain;
 mod port;
+pub mod proxy;
 mod rsa;
 mod server;
 mod ssh;

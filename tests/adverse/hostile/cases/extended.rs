@@ -6,7 +6,7 @@ use gridftp::TimeoutKind;
 use gridftp_lab::hostile::blocks::{CLOSE, EOD, EOF, block, eod, eof, header};
 
 const START: Step = Step::Data { after: 0 };
-const HALF: Step = Step::Data { after: 100_000 };
+const HALF: Step = Step::Data { after: 350_000 };
 
 pub(super) fn cases() -> Vec<Case> {
     // Everything that is sent instead of the file, on one connection.
@@ -20,8 +20,8 @@ pub(super) fn cases() -> Vec<Case> {
     let first = || fails(Timeout(TimeoutKind::FirstByte), Phase::Data);
     let protocol = || fails(Protocol, Phase::Data);
     let whole = contents();
-    let half = &whole[..100_000];
-    let two = || vec![block(0, &whole[..100_000]), block(100_000, &whole[100_000..])];
+    let half = &whole[..350_000];
+    let two = || vec![block(0, &whole[..350_000]), block(350_000, &whole[350_000..])];
     let mut all = vec![
         wire("E: C7, CLOSE without EOD at once", vec![header(CLOSE, 0, 0)], protocol()),
         wire("E: CLOSE without EOD later", vec![block(0, half), header(CLOSE, 0, 0)], protocol()),
@@ -35,12 +35,12 @@ pub(super) fn cases() -> Vec<Case> {
         wire("E: a block in place of another", vec![block(0, half), block(0, half), eof(1)], protocol()),
         wire(
             "E: overlapping blocks",
-            vec![block(0, &whole[..150_000]), block(100_000, &whole[100_000..150_000]), eof(1)],
+            vec![block(0, &whole[..400_000]), block(350_000, &whole[350_000..]), eof(1)],
             protocol(),
         ),
         wire(
             "E: a hole in the file",
-            vec![block(0, half), block(150_000, &whole[150_000..]), eof(1)],
+            vec![block(0, half), block(400_000, &whole[400_000..]), eof(1)],
             Expect::That(refused),
         ),
         wire("E: half a file, EOF, 226", vec![block(0, half), eof(1)], fails(Truncated, Phase::Data)),
@@ -113,7 +113,7 @@ pub(super) fn cases() -> Vec<Case> {
         // Without a size that the server told nothing but the blocks says what is missing.
         unsized_(
             "E: a hole, no SIZE",
-            vec![block(0, half), block(150_000, &whole[150_000..]), eof(1)],
+            vec![block(0, half), block(400_000, &whole[400_000..]), eof(1)],
             Expect::That(refused),
         ),
         unsized_("E: a block twice, no SIZE", [two(), vec![block(0, half), eof(1)]].concat(), protocol()),
@@ -153,6 +153,14 @@ pub(super) fn cases() -> Vec<Case> {
             others_right,
         ),
         many("pipeline: EOF count 0", START, Act::Wire([block(0, &second), eof(0)].concat()), others_right),
+        many("pipeline: 451 behind the third", Step::Final, Act::reply("451 disk error"), others_right),
+        many(
+            "pipeline: 451 in the third",
+            Step::Data { after: 20_000 },
+            Act::reply("451 disk error"),
+            others_right,
+        ),
+        many("pipeline: SIZE of the third lies", Step::Command("SIZE"), Act::reply("213 5"), others_right),
         many("pipeline: stalls in the third", START, Act::Silence, none_wrong),
         many("pipeline: reset in the third", START, Act::Reset, others_right),
         many("pipeline: lost in the third", Step::Accepted, Act::Reset, none_wrong),
@@ -185,7 +193,10 @@ fn scattered() -> Vec<u8> {
 fn refused(done: &Done) -> Result<String, String> {
     let error = done.result.as_ref().err().ok_or("success")?;
     let (kind, side, phase) = (error.kind(), error.side(), error.phase());
-    let known = matches!(kind, Protocol | Truncated | ConnectionLost | Timeout(TimeoutKind::Stall));
+    let known = matches!(
+        kind,
+        Protocol | Truncated | ConnectionLost | Timeout(TimeoutKind::Stall | TimeoutKind::FirstByte)
+    );
     ensure(known && side == Some(Side::Server), || "another kind or side".into())?;
     ensure(matches!(phase, Phase::Data | Phase::Completion), || "another phase".into())?;
     good(&format!("{kind:?} {phase:?}"))

@@ -14,7 +14,8 @@ pub(super) fn cases() -> Vec<Case> {
     };
     let stream = Op::Walk(WAYS[0].0);
     let blocks = Op::Walk(WAYS[1].0);
-    let stall = || fails(Timeout(TimeoutKind::Stall), Phase::Data);
+    // C hands out a stream's bytes when a block is full, or at the end.
+    let first = || fails(Timeout(TimeoutKind::FirstByte), Phase::Data);
     vec![
         listed("MLSD: climbing names, listed", Op::List, CLIMBING, listed_safely),
         listed("MLSD: climbing names, walked", stream, CLIMBING, inside),
@@ -29,7 +30,8 @@ pub(super) fn cases() -> Vec<Case> {
         listed("MLSD: not UTF-8", Op::List, b"Type=file;Size=1; caf\xe9\xff\xfe\r\n", any_listing),
         Case::new("MLSD: one name 1,000 times", stream, Expect::That(inside), || {
             base().listing("/d", b"Type=dir;Unique=1-5; same\r\n".repeat(1000))
-        }),
+        })
+        .and(Duration::from_secs(10)),
         listed(
             "MLSD: itself as a folder",
             stream,
@@ -62,7 +64,9 @@ pub(super) fn cases() -> Vec<Case> {
             base().listing("/d", vec![b'x'; 10 << 20])
         }),
         Case::new("MLSD: lines without end", Op::List, Expect::That(many_lines), || {
-            base().listing("/d", b"Type=file;Size=1; x\r\n".repeat(1000)).at(Step::DataEnd, Act::Endless)
+            base()
+                .listing("/d", b"Type=file;Size=1; x\r\n".repeat(1000))
+                .at(Step::Data { after: 0 }, Act::Endless)
         })
         .and(Duration::from_secs(20)),
         Case::new("tree without end, walked", stream, Expect::That(deep), || base().endless_tree("/d"))
@@ -72,7 +76,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new(
             "tree without end, removed",
             Op::RemoveAll,
-            fails(Timeout(TimeoutKind::Total), Phase::Data),
+            fails(Timeout(TimeoutKind::Total), Phase::Command),
             || base().endless_tree("/d"),
         )
         .and(Duration::from_secs(4)),
@@ -95,7 +99,7 @@ pub(super) fn cases() -> Vec<Case> {
             Op::List,
             Step::Final,
             Act::Close,
-            fails(ErrorKind::ConnectionLost, Phase::Completion),
+            fails_late(ErrorKind::ConnectionLost),
         ),
         at(
             "MLSD: refused",
@@ -120,7 +124,7 @@ pub(super) fn cases() -> Vec<Case> {
             Act::Wire(gridftp_lab::hostile::blocks::header(4, 0, 0)),
             Expect::That(walk_failed),
         ),
-        at("MLSD: data never closed", Op::List, Step::DataEnd, Act::NoEnd, stall()),
+        at("MLSD: data never closed", Op::List, Step::DataEnd, Act::NoEnd, first()),
     ]
 }
 

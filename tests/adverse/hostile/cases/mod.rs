@@ -56,6 +56,8 @@ type Judge = fn(&Done) -> Result<String, String>;
 /// How it has to end.
 pub(super) enum Expect {
     Fails(ErrorKind, Side, Phase),
+    /// In either of two phases: what the network brings first is not ours to say.
+    FailsIn(ErrorKind, Side, [Phase; 2]),
     /// With the contents of the file, whatever the server did.
     Right,
     That(Judge),
@@ -69,6 +71,8 @@ pub(super) struct Case {
     pub(super) expect: Expect,
     /// How long it may take.
     pub(super) within: Duration,
+    /// Each of our deadlines.
+    pub(super) limit: Duration,
 }
 
 impl Case {
@@ -88,12 +92,18 @@ impl Case {
         expect: Expect,
         play: impl Fn(u16) -> Play + Send + Sync + 'static,
     ) -> Self {
-        Self { name, play: Box::new(play), op, expect, within: LIMIT + Duration::from_secs(2) }
+        Self { name, play: Box::new(play), op, expect, within: LIMIT + Duration::from_secs(2), limit: LIMIT }
     }
 
     /// One misdeed, at a server with the usual files.
     fn at(name: &'static str, op: Op, step: Step, act: Act, expect: Expect) -> Self {
         Self::new(name, op, expect, move || base().at(step, act.clone()))
+    }
+
+    /// With other deadlines than the usual ones.
+    fn limited(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
     }
 
     /// It may take so much more.
@@ -107,14 +117,22 @@ fn fails(kind: ErrorKind, phase: Phase) -> Expect {
     Expect::Fails(kind, Side::Server, phase)
 }
 
+/// The end of the data and the server's word race each other.
+fn fails_late(kind: ErrorKind) -> Expect {
+    Expect::FailsIn(kind, Side::Server, [Phase::Data, Phase::Completion])
+}
+
+/// Bytes of the file of most cases: more than one block of C's.
+const LENGTH: usize = 700_000;
+
 /// What the file of most cases holds.
 pub(super) fn contents() -> Vec<u8> {
-    random_bytes(1, 200_000)
+    random_bytes(1, LENGTH)
 }
 
 /// What the files of a pipeline hold.
 pub(super) fn contents_of(index: usize) -> Vec<u8> {
-    random_bytes(index as u64 + 10, 50_000)
+    random_bytes(index as u64 + 10, 50_000 + index)
 }
 
 /// A good server with the files that are asked for.

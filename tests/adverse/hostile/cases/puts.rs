@@ -4,7 +4,7 @@ use super::*;
 use ErrorKind::{ConnectionLost, NoSpace, PermissionDenied, Protocol, Timeout};
 use gridftp::TimeoutKind;
 
-const HALF: Step = Step::Data { after: 100_000 };
+const HALF: Step = Step::Data { after: 350_000 };
 
 pub(super) fn cases() -> Vec<Case> {
     let put = |name, step, act, expect| Case::at(name, Op::Put(0), step, act, expect);
@@ -35,13 +35,13 @@ pub(super) fn cases() -> Vec<Case> {
             "STOR: denied after all data",
             Step::Final,
             Act::reply("552 Quota exceeded."),
-            fails(NoSpace, Phase::Completion),
+            fails_late(NoSpace),
         ),
         put("STOR: half is kept, 226", HALF, Act::Close, Expect::That(not_stored)),
         put("STOR: reset half-way, 226", HALF, Act::Reset, Expect::That(not_stored)),
         put(
             "STOR: a byte is left out, 226",
-            Step::Data { after: 199_999 },
+            Step::Data { after: LENGTH as u64 - 1 },
             Act::End,
             Expect::That(not_stored),
         ),
@@ -53,18 +53,8 @@ pub(super) fn cases() -> Vec<Case> {
             Act::Silence,
             fails(Timeout(TimeoutKind::Stall), Phase::Completion),
         ),
-        put(
-            "STOR: closed in place of 226",
-            Step::Final,
-            Act::Close,
-            fails(ConnectionLost, Phase::Completion),
-        ),
-        put(
-            "STOR: 350 in place of 226",
-            Step::Final,
-            Act::reply("350 and now?"),
-            fails(Protocol, Phase::Completion),
-        ),
+        put("STOR: closed in place of 226", Step::Final, Act::Close, fails_late(ConnectionLost)),
+        put("STOR: 350 in place of 226", Step::Final, Act::reply("350 and now?"), fails_late(Protocol)),
         put(
             "STOR: SIZE lies afterwards",
             Step::Command("SIZE"),
@@ -83,7 +73,7 @@ pub(super) fn cases() -> Vec<Case> {
             "STOR: full disk half-way",
             HALF,
             Act::reply("452 No space left on device"),
-            fails(NoSpace, Phase::Data),
+            fails_late(NoSpace),
         ),
         blocks(
             "STOR in E: denied",

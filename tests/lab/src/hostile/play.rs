@@ -76,7 +76,7 @@ pub enum Act {
     Insert(Vec<u8>),
     /// At a step of the data: the control channel is closed; the data goes on and ends well.
     CloseControl,
-    /// As [`Act::CloseControl`], by a reset.
+    /// The control channel is reset, and with it everything of this session ends.
     ResetControl,
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Session<'a> {
     pub(super) channels: Vec<Arc<TcpStream>>,
     /// Whether those are for sending.
     pub(super) sending: bool,
+    /// Data connections that nothing is done with any more, and that are not closed.
+    pub(super) held: Vec<Arc<TcpStream>>,
 }
 
 /// Serves one connection until one side has enough.
@@ -48,6 +50,7 @@ pub(super) fn serve(stage: &Stage, control: Arc<TcpStream>, number: usize) {
         folder: b"/".to_vec(),
         route: Route::None,
         channels: Vec::new(),
+        held: Vec::new(),
         sending: false,
     };
     // Its end is an error, like all ends.

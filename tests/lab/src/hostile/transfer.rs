@@ -26,6 +26,8 @@ enum Next {
 /// How the data of a transfer went.
 enum Went {
     Well,
+    /// Its end was not told.
+    Unended,
     Broke,
     Said(Vec<u8>),
 }
@@ -152,9 +154,14 @@ impl Session<'_> {
 
     fn finish(&mut self, path: &[u8], went: Went) -> io::Result<()> {
         if !self.extended {
-            self.channels.clear();
+            // What a misdeed left open stays open.
+            match went {
+                Went::Unended => self.held.append(&mut self.channels),
+                _ => self.channels.clear(),
+            }
         }
         match went {
+            Went::Unended => self.say(Step::Final, Some(path), "226 Transfer complete."),
             Went::Well => self.say(Step::Final, Some(path), "226 Transfer complete."),
             Went::Broke => {
                 self.channels.clear();

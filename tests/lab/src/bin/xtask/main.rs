@@ -10,6 +10,7 @@ mod check;
 mod demo;
 mod deps;
 mod serve;
+mod soak;
 mod step;
 
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ enum Task {
     Test,
     /// Measures against globus-url-copy, in pairs
     Bench(bench::Args),
+    /// Runs a mixed load for minutes against servers that are broken meanwhile, and checks every file, memory and descriptors
+    Soak(soak::Args),
     /// Runs a throw-away server until Ctrl-C
     Serve(serve::Args),
     /// Installs what building and testing need; says what first
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Test => check::run(),
         Task::Bench(args) => bench::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Serve(args) => serve::run(&args),
         Task::Deps => deps::ensure(deps::Wanted::Tests).map(|()| println!("Everything is installed.")),
     };

@@ -56,6 +56,10 @@ impl Session<'_> {
     }
 
     fn send_all(&mut self, path: &[u8], bytes: &[u8], stretches: &[Stretch]) -> io::Result<Went> {
+        if self.channels.is_empty() {
+            // Closed at once, and nobody says so.
+            return Ok(Went::Unended);
+        }
         let mut sent = 0_u64;
         let mut turn = 0;
         let mut rule = self.stage.rules.take_data(0, self.number, Some(path));
@@ -67,7 +71,7 @@ impl Session<'_> {
                     match self.lie(act, &bytes[at..], place)? {
                         Next::GoOn => {}
                         Next::End => return self.end(path),
-                        Next::Done => return Ok(Went::Well),
+                        Next::Done => return Ok(Went::Unended),
                         Next::Say(bytes) => return Ok(Went::Said(bytes)),
                     }
                     rule = self.stage.rules.take_data(sent + 1, self.number, Some(path));
@@ -101,7 +105,7 @@ impl Session<'_> {
         if let Some(act) = self.stage.rules.take(Step::DataEnd, self.number, Some(path)) {
             match self.lie(act, b"", 0)? {
                 Next::GoOn | Next::End => {}
-                Next::Done => return Ok(Went::Well),
+                Next::Done => return Ok(Went::Unended),
                 Next::Say(bytes) => return Ok(Went::Said(bytes)),
             }
         }

@@ -1,0 +1,274 @@
+//! Faults by name: those that say something about what must be left, or must come again.
+
+use std::time::Duration;
+
+use gridftp::options::{Timeouts, TransferMode};
+use gridftp::{Bytes, Client, ErrorKind, Phase, TimeoutKind};
+use gridftp_lab::proxy::{Fault, Proxy, Way, What, Where};
+use gridftp_lab::{Server, random_bytes};
+use rustix::process::Signal;
+
+use crate::support::{WAYS, anonymous, builder, eventually, short, signal_sessions};
+
+const SIZE: usize = 2_000_000;
+
+fn fault(connection: Where, way: Way, at: u64, what: What) -> Fault {
+    Fault::new(connection, way, at, what)
+}
+
+/// What the first control connection of a put has told the client when the put is accepted.
+async fn told_until_accepted(server: &Server, mode: TransferMode) -> u64 {
+    let proxy = Proxy::before(server).start();
+    let put = anonymous().put(proxy.url("rehearsal")).mode(mode).await.unwrap();
+    let bytes = proxy.passed()[0].to_client;
+    put.abort().await.unwrap();
+    std::fs::remove_file(server.dir().join("rehearsal")).unwrap();
+    bytes
+}
+
+/// The file that a retry has stored is not deleted when the first attempt is cleaned up at last.
+#[tokio::test]
+async fn a_retry_outlives_the_cleaning_up_of_the_first_attempt() {
+    let server = Server::anonymous().start();
+    let contents = Bytes::from(random_bytes(1, SIZE));
+    let accepted = told_until_accepted(&server, TransferMode::Stream).await;
+    // The data is cut off, and what the server says of it comes much later: in the middle of its line, as the length of an
+    // address may differ by a few bytes.
+    let proxy = Proxy::before(&server)
+        .with(fault(Where::Data(0), Way::ToServer, 100_000, What::Reset))
+        .with(fault(Where::Control(0), Way::ToClient, accepted + 6, What::Delay(Duration::from_secs(4))))
+        .start();
+    let client = builder().sessions_per_endpoint(2).build().unwrap();
+    let url = proxy.url("f");
+    let path = server.dir().join("f");
+    let mut put = client.put(&url).await.unwrap();
+    let error = loop {
+        if let Err(error) = put.write(contents.slice(..500_000)).await {
+            break error;
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::ConnectionLost, "{error}");
+    drop(put);
+
+    let mut put = client.put(&url).await.unwrap();
+    put.write(contents.clone()).await.unwrap();
+    assert_eq!(put.finish().await.unwrap().bytes, SIZE as u64);
+    assert!(std::fs::read(&path).unwrap() == contents);
+    // Two at a time need the session of the first attempt, which comes free when that is cleaned up.
+    let (one, other) = tokio::join!(client.put(proxy.url("a")), client.put(proxy.url("b")));
+    assert!(proxy.passed()[0].to_client > accepted + 10, "{:?}", proxy.passed());
+    drop((one.unwrap(), other.unwrap()));
+    assert!(std::fs::read(&path).unwrap() == contents, "the file of the retry is whole");
+}
+
+/// The server confirms a stream that was cut off like any other; the size tells, and nothing of it stays.
+#[tokio::test]
+async fn a_put_that_was_cut_off_unnoticed_is_an_error_and_leaves_nothing() {
+    let server = Server::anonymous().start();
+    let contents = Bytes::from(random_bytes(2, SIZE));
+    for at in [0, 1, 1_000_000, SIZE as u64 - 1] {
+        let proxy =
+            Proxy::before(&server).with(fault(Where::Data(0), Way::ToServer, at, What::Truncate)).start();
+        let client = anonymous();
+        let mut put = client.put(proxy.url("f")).mode(TransferMode::Stream).await.unwrap();
+        put.write(contents.clone()).await.unwrap();
+        let error = put.finish().await.unwrap_err();
+        assert_eq!((error.kind(), error.phase()), (ErrorKind::Truncated, Phase::Verify), "{at}: {error}");
+        assert!(error.is_transient(), "{error}");
+        let path = server.dir().join("f");
+        eventually("what was cut off is deleted", || !path.exists()).await;
+        assert_eq!(client.metrics().logins, 1);
+    }
+}
+
+/// And so is a get, whichever way the file goes.
+#[tokio::test]
+async fn a_get_that_was_cut_off_unnoticed_is_an_error() {
+    let server = Server::anonymous().start();
+    let contents = random_bytes(3, SIZE);
+    std::fs::write(server.dir().join("f"), &contents).unwrap();
+    for (mode, streams) in WAYS {
+        for at in [0, 1, 400_000] {
+            let proxy =
+                Proxy::before(&server).with(fault(Where::Data(0), Way::ToClient, at, What::Truncate)).start();
+            let client = anonymous();
+            let get = client.get(proxy.url("f")).mode(mode).parallelism(streams).await.unwrap();
+            let error = get.bytes().await.unwrap_err();
+            assert!(
+                matches!(error.kind(), ErrorKind::Truncated | ErrorKind::ConnectionLost),
+                "{mode:?} {streams} {at}: {error}"
+            );
+            // The session is as good as before.
+            let got = client.get(proxy.url("f")).mode(mode).parallelism(streams).await.unwrap();
+            assert!(got.bytes().await.unwrap() == contents);
+            assert_eq!(client.metrics().logins, 1);
+        }
+    }
+}
+
+/// A data channel of a pipeline breaks when all of a file is there but its end, so that the server's last word comes first.
+#[tokio::test]
+async fn a_pipeline_whose_channel_breaks_fetches_the_rest_over_another() {
+    let server = Server::anonymous().start();
+    let contents: Vec<_> = (0..8_u64).map(|n| random_bytes(n, 300_000)).collect();
+    for (n, contents) in contents.iter().enumerate() {
+        std::fs::write(server.dir().join(format!("f{n}")), contents).unwrap();
+    }
+    for what in [What::Cut, What::Reset, What::Truncate] {
+        for (streams, at) in [(1, 0), (1, 16), (1, 300_050), (1, 600_000), (4, 0), (4, 17)] {
+            let proxy =
+                Proxy::before(&server).with(fault(Where::Data(0), Way::ToClient, at, what.clone())).start();
+            let client = anonymous();
+            let urls = (0..8).map(|n| proxy.url(format!("f{n}")));
+            let mut many = client.get_many(urls).parallelism(streams).await.unwrap();
+            let mut right = 0;
+            while let Some(mut file) = many.next_file().await.unwrap() {
+                let index = file.index();
+                match file.bytes().await {
+                    Ok(bytes) => {
+                        assert!(bytes == contents[index], "{what:?} p={streams} {at}: file {index}");
+                        right += 1;
+                    }
+                    // Only of a file whose first part was handed out already.
+                    Err(error) => assert!(
+                        matches!(error.kind(), ErrorKind::ConnectionLost | ErrorKind::Truncated),
+                        "{what:?} p={streams} {at}: {error:?}"
+                    ),
+                }
+            }
+            assert!(right >= 7, "{what:?} p={streams} {at}: {right} of 8");
+        }
+    }
+}
+
+/// The network is gone from one moment to the next, for everything: each wait has its end, and its name.
+#[tokio::test]
+async fn a_network_that_is_gone() {
+    let server = Server::anonymous().start();
+    std::fs::write(server.dir().join("f"), random_bytes(4, SIZE)).unwrap();
+    let limit = Duration::from_millis(400);
+    let limits =
+        Timeouts::default().connect(short().connect_limit()).reply(limit).first_byte(limit).stall(limit);
+    for (mode, streams) in WAYS {
+        let proxy = Proxy::before(&server)
+            .with(fault(Where::EveryData, Way::ToClient, 300_000, What::BlackHole))
+            .with(fault(Where::EveryData, Way::ToServer, 300_000, What::BlackHole))
+            .start();
+        let client = Client::builder().timeouts(limits).build().unwrap();
+        let get = client.get(proxy.url("f")).mode(mode).parallelism(streams).await.unwrap();
+        let begin = std::time::Instant::now();
+        let error = get.bytes().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout(TimeoutKind::Stall), "{mode:?} {streams}: {error}");
+        assert_eq!(error.phase(), Phase::Data);
+        assert!(begin.elapsed() < Duration::from_millis(400 + 1000), "{:?}", begin.elapsed());
+
+        let mut put = client.put(proxy.url("g")).mode(mode).parallelism(streams).await.unwrap();
+        put.write(Bytes::from(vec![1; SIZE])).await.unwrap();
+        let begin = std::time::Instant::now();
+        let error = put.finish().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout(TimeoutKind::Stall), "{mode:?} {streams}: {error}");
+        assert!(begin.elapsed() < Duration::from_millis(400 + 1000), "{:?}", begin.elapsed());
+    }
+}
+
+/// Slow is not broken.
+#[tokio::test]
+async fn a_slow_and_stuttering_network_only_takes_longer() {
+    let server = Server::anonymous().start();
+    let contents = Bytes::from(random_bytes(5, SIZE));
+    std::fs::write(server.dir().join("f"), &contents).unwrap();
+    let pause = || What::Delay(Duration::from_millis(300));
+    for (mode, streams) in WAYS {
+        let proxy = Proxy::before(&server)
+            .with(fault(Where::EveryData, Way::ToClient, 0, What::Throttle(4_000_000)))
+            .with(fault(Where::EveryData, Way::ToServer, 0, What::Throttle(4_000_000)))
+            .with(fault(Where::EveryData, Way::ToClient, 100_000, pause()))
+            .with(fault(Where::EveryData, Way::ToServer, 100_000, pause()))
+            .with(fault(Where::EveryControl, Way::ToClient, 30, pause()))
+            .with(fault(Where::EveryControl, Way::ToServer, 30, pause()))
+            .start();
+        let client = anonymous();
+        let get = client.get(proxy.url("f")).mode(mode).parallelism(streams).await.unwrap();
+        assert!(get.bytes().await.unwrap() == contents, "{mode:?} {streams}");
+        let mut put = client.put(proxy.url("g")).mode(mode).parallelism(streams).await.unwrap();
+        put.write(contents.clone()).await.unwrap();
+        put.finish().await.unwrap();
+        assert!(std::fs::read(server.dir().join("g")).unwrap() == contents, "{mode:?} {streams}");
+        assert!(proxy.struck() >= 6, "{}", proxy.struck());
+    }
+}
+
+/// Replies that nobody asked for come in between: the connection is given up, and no answer is taken for another's.
+#[tokio::test]
+async fn a_reply_that_somebody_puts_in_between() {
+    let server = Server::anonymous().start();
+    std::fs::write(server.dir().join("f"), "right").unwrap();
+    let rehearsal = Proxy::before(&server).start();
+    let client = anonymous();
+    client.features(rehearsal.url_root()).await.unwrap();
+    let logged_in = rehearsal.passed()[0].to_client;
+    for forged in ["226 Transfer complete.\r\n", "213 99\r\n", "150 Here it comes\r\n", "213 4\r\n213 5\r\n"]
+    {
+        let proxy = Proxy::before(&server)
+            .with(fault(Where::Control(0), Way::ToClient, logged_in, What::Inject(forged.into())))
+            .start();
+        let client = anonymous();
+        client.features(proxy.url_root()).await.unwrap();
+        eventually("it was put in", || proxy.struck() == 1).await;
+        // During the login already, perhaps: that is done once more then.
+        let given_up = || client.metrics().sessions_open == 0 || client.metrics().connects > 1;
+        eventually("the connection is given up", given_up).await;
+        assert_eq!(client.size(proxy.url("f")).await.unwrap(), 5, "{forged:?}");
+        assert_eq!(client.get(proxy.url("f")).await.unwrap().bytes().await.unwrap(), "right", "{forged:?}");
+    }
+}
+
+/// Both servers of a transfer between servers, and the connection between them.
+#[tokio::test]
+async fn transfers_between_servers_that_break() {
+    let (from, to) = (Server::anonymous().start(), Server::anonymous().start());
+    let contents = random_bytes(6, SIZE);
+    std::fs::write(from.dir().join("f"), &contents).unwrap();
+    let limit = Duration::from_millis(500);
+    let limits =
+        Timeouts::default().connect(short().connect_limit()).reply(limit).first_byte(limit).stall(limit);
+    for what in [What::Cut, What::Truncate, What::Reset, What::Stall, What::BlackHole] {
+        for (mode, streams) in WAYS {
+            // The destination listens, so its proxy sees the data.
+            let proxy =
+                Proxy::before(&to).with(fault(Where::Data(0), Way::ToServer, 400_000, what.clone())).start();
+            let client = Client::builder().timeouts(limits).build().unwrap();
+            let begin = std::time::Instant::now();
+            let done = client
+                .third_party(from.url("f"), proxy.url(format!("{streams}")))
+                .mode(mode)
+                .parallelism(streams)
+                .await;
+            let result = match done {
+                Ok(transfer) => transfer.join().await.map(drop),
+                Err(error) => Err(error),
+            };
+            assert!(
+                begin.elapsed() < Duration::from_secs(6),
+                "{what:?} {mode:?} {streams}: {:?}",
+                begin.elapsed()
+            );
+            let stored = std::fs::read(to.dir().join(format!("{streams}"))).unwrap_or_default();
+            match result {
+                Ok(()) => assert!(stored == contents, "{what:?} {mode:?} {streams}: a lie"),
+                Err(error) => assert!(
+                    matches!(
+                        error.kind(),
+                        ErrorKind::ConnectionLost
+                            | ErrorKind::Truncated
+                            | ErrorKind::Timeout(_)
+                            | ErrorKind::Refused
+                    ),
+                    "{what:?} {mode:?} {streams}: {error:?}"
+                ),
+            }
+        }
+    }
+    // Nobody is left to be waited for.
+    signal_sessions(&from, Signal::KILL);
+}
