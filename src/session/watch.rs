@@ -171,7 +171,8 @@ pub(crate) async fn explain(failure: Failure, pending: &mut PendingReply, told: 
 /// The error of a transfer whose data channel failed, and of which the server said this in the end.
 pub(crate) fn explained(failure: Failure, told: Option<Reply>) -> Error {
     match told {
-        Some(reply) if !reply.is_completion() => {
+        // What this process lacks is the reason; the server only saw what came of it.
+        Some(reply) if !reply.is_completion() && !failure.is_ours() => {
             Error::from_reply(reply, Phase::Data, "the server ended the transfer").with_source(failure)
         }
         _ => failure.into_data_error(Phase::Data, "the data connection broke"),
