@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::listen::failure;
 use super::receiver::{Arrival, Feed, Receiver, Stage, violation};
+use super::socket::Own;
 use crate::engine::{BLOCK_BYTES, Failure, FailureKind};
 use crate::protocol::block::{HEADER_BYTES, Header};
 
@@ -18,7 +19,7 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// A connection, and what was read of it beyond what was asked for.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: OwnedReadHalf,
+    stream: Own<OwnedReadHalf>,
     head: Head,
     /// The peer has closed its side.
     closed: bool,
@@ -67,7 +68,7 @@ impl Head {
 impl Connection {
     pub(super) fn new(stream: OwnedReadHalf, receiver: Arc<Receiver>, stage: watch::Receiver<Stage>) -> Self {
         let head = Head { memory: vec![0; HEAD_BYTES].into_boxed_slice(), start: 0, end: 0 };
-        Self { stream, head, closed: false, receiver, stage, served: 0, last_count: 0 }
+        Self { stream: Own::new(stream), head, closed: false, receiver, stage, served: 0, last_count: 0 }
     }
 
     /// Serves one run after another, until the connection ends.
@@ -226,7 +227,7 @@ impl Connection {
 }
 
 /// Reads more where a header is expected. Cancel safe.
-async fn fill(stream: &mut OwnedReadHalf, head: &mut Head, most: usize) -> std::io::Result<usize> {
+async fn fill(stream: &mut Own<OwnedReadHalf>, head: &mut Head, most: usize) -> std::io::Result<usize> {
     let count = stream.read(head.room(most)).await?;
     head.end += count;
     Ok(count)

@@ -12,6 +12,7 @@ mod ledger;
 mod listen;
 mod port;
 mod receiver;
+mod socket;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 
 use crate::engine::{self, Direction, Engine, Failure, PortSecurity, PortSettings, WriteRun, fork};
 use ledger::Ledger;
+pub(crate) use socket::Own;
 
 /// The local end of data channels.
 ///

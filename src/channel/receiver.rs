@@ -1,17 +1,18 @@
 //! One listener with its connections: which run is served, and when it has ended.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use tokio::net::TcpListener;
 use tokio::net::tcp::OwnedWriteHalf;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{Id, JoinSet};
 
 use super::connection::Connection;
 use super::listen;
+use super::socket::Own;
 use crate::engine::{BLOCK_BYTES, Counters, Engine, Failure, FailureKind, Pool, PortSettings, fork};
 use crate::protocol::block::Header;
 
@@ -104,6 +105,7 @@ impl Receiver {
             counters: Arc::clone(&counters),
         });
         counters.ports.add(1);
+        let listener = Own::new(listener);
         let taker = Taker {
             receiver: Arc::clone(&receiver),
             open: Arc::new(Open(counters)),
@@ -245,12 +247,12 @@ struct Taker {
 }
 
 impl Taker {
-    async fn run(self, listener: TcpListener, mut over: watch::Receiver<bool>) {
+    async fn run(self, listener: Own<TcpListener>, mut over: watch::Receiver<bool>) {
         let mut stage = self.receiver.stage.subscribe();
         let mut connections = JoinSet::new();
         let mut strangers = 0;
         // The other halves of the connections, to see what has become of them while their tasks have not looked yet.
-        let mut halves: Vec<(Id, OwnedWriteHalf)> = Vec::new();
+        let mut halves: Vec<(Id, Own<OwnedWriteHalf>)> = Vec::new();
         loop {
             tokio::select! {
                 biased;
@@ -267,7 +269,7 @@ impl Taker {
                     };
                     halves.retain(|(task, _)| *task != id);
                 }
-                accepted = listener.accept() => {
+                accepted = accept(&listener) => {
                     let stream = match accepted {
                         Ok((stream, from)) => {
                             let host = from.ip().to_canonical();
@@ -291,7 +293,7 @@ impl Taker {
                         Ok(stream) => {
                             // A reset has thrown away what was not read yet of the files that are due. What comes over a new
                             // connection belongs behind that, and must not be taken for it.
-                            let others = halves.iter().map(|(_, half)| half.as_ref());
+                            let others = halves.iter().filter_map(|(_, half)| half.get()).map(AsRef::as_ref);
                             if let Some(error) = others.chain([&stream]).find_map(|it| it.take_error().ok().flatten()) {
                                 self.receiver.fail(listen::failure(&error, "a data connection broke"));
                                 continue;
@@ -303,7 +305,7 @@ impl Taker {
                                 Connection::new(stream, receiver, stage).serve().await;
                                 drop(open);
                             });
-                            halves.push((task.id(), half));
+                            halves.push((task.id(), Own::new(half)));
                         }
                         Err(error) if is_passing(&error) => {}
                         Err(error) => self.receiver.fail(listen::failure(&error, "a data connection could not be taken")),
@@ -318,6 +320,14 @@ impl Drop for Taker {
     fn drop(&mut self) {
         // Also when the runtime ends under it.
         self.receiver.fail(Failure::gone());
+    }
+}
+
+/// The next connection. Cancel safe.
+async fn accept(listener: &Own<TcpListener>) -> std::io::Result<(TcpStream, SocketAddr)> {
+    match listener.get() {
+        Some(listener) => listener.accept().await,
+        None => Err(std::io::ErrorKind::NotConnected.into()),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::options::{DataChannelAuth, ProtectionLevel, Timeouts, TransferMode};
 use crate::session::pipeline::{Item, Next, Pipeline};
 use crate::session::reorder::Reorder;
-use crate::session::watch::{died, within};
+use crate::session::watch::{may_go_on, within};
 use crate::url::{IntoUrl, Url};
 
 /// Sessions that a pipeline may lose before it gives up.
@@ -201,7 +201,7 @@ impl GetMany {
     fn replace_session(&mut self, error: Error) -> Result<()> {
         let open = self.lease.take().is_some_and(|lease| lease.control.is_open());
         self.lost += 1;
-        if open || self.lost > LOST_SESSIONS || !(died(&error) || error.is_transient()) {
+        if open || self.lost > LOST_SESSIONS || !may_go_on(&error) {
             return Err(error.with_url(&self.urls[0]));
         }
         tracing::debug!(%error, "a pipeline goes on with another session");

@@ -22,7 +22,7 @@ use crate::data::unseen::Unseen;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::options::{DataChannelAuth, ProtectionLevel, Timeouts, TransferMode};
 use crate::session::third_party_many::{Item, Outcome, Pairs, delete};
-use crate::session::watch::{EXPLANATION_LIMIT, died, too_long};
+use crate::session::watch::{EXPLANATION_LIMIT, may_go_on, too_long};
 use crate::url::{IntoUrl, Url};
 
 /// Pairs of sessions that may be lost one after the other without any file in between.
@@ -272,8 +272,7 @@ impl Run {
                 Over::Dropped => return self.clean_up().await,
                 Over::Failed(error) => {
                     lost = if self.sent() == before { lost + 1 } else { 1 };
-                    let again = (died(&error) || error.is_transient())
-                        && !matches!(error.kind(), ErrorKind::Timeout(crate::error::TimeoutKind::Total))
+                    let again = may_go_on(&error)
                         && error.phase() != Phase::Resolve
                         && error.phase() != Phase::Connect
                         && error.phase() != Phase::Login;

@@ -180,6 +180,13 @@ impl Operations {
     }
 }
 
+fn no_descriptor() -> Failure {
+    Failure::new(
+        FailureKind::NoDescriptor,
+        "no descriptor that Globus can use is left for data channels; close files or use fewer sessions",
+    )
+}
+
 impl Port {
     /// The handle, if the port has not failed and there are descriptors left for what it is about to open.
     pub(super) fn usable(&self, probe: &OwnedFd) -> Result<&Handle, Failure> {
@@ -192,10 +199,7 @@ impl Port {
             return Err(failure.clone());
         }
         if !fds::room_for(probe, (self.connections() + 1).saturating_mul(ports.max(1))) {
-            return Err(Failure::new(
-                FailureKind::NoDescriptor,
-                "no descriptor below 1024 is left for data channels; close files or use fewer sessions",
-            ));
+            return Err(no_descriptor());
         }
         self.handle.as_ref().ok_or_else(Failure::gone)
     }
@@ -414,7 +418,12 @@ impl Port {
     }
 
     /// Registers the run's data, and its end when all of it is back.
-    pub(super) fn register_writes(&mut self, id: Id, operations: &mut Operations) -> Result<(), Failure> {
+    pub(super) fn register_writes(
+        &mut self,
+        id: Id,
+        operations: &mut Operations,
+        probe: &OwnedFd,
+    ) -> Result<(), Failure> {
         let Some(handle) = &self.handle else { return Err(Failure::gone()) };
         let wanted = usize::from(self.settings.parallelism.max(1)) * self.stripes;
         let parallel = self.settings.extended_block && wanted > 1;
@@ -437,7 +446,8 @@ impl Port {
                 // It fails for a connection that was reset, of which nothing else tells while nothing is written to it.
                 self.warm = handle.remote_hosts(wanted)?.len() >= wanted;
                 if !self.warm {
-                    return Ok(());
+                    // One that got no descriptor is not told of either, and would never come.
+                    return if fds::any_left(probe, 1) { Ok(()) } else { Err(no_descriptor()) };
                 }
             }
             #[cfg(test)]

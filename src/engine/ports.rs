@@ -357,7 +357,7 @@ impl Ports {
         if port.failure.is_none() {
             let registered = match direction {
                 Direction::Read => port.register_reads(id, &mut self.operations, &self.pool),
-                Direction::Write => port.register_writes(id, &mut self.operations),
+                Direction::Write => port.register_writes(id, &mut self.operations, &self.probe),
             };
             if let Err(failure) = registered {
                 port.fail(id, failure);

@@ -21,7 +21,6 @@ mod protect;
 pub(crate) mod put;
 pub(crate) mod reorder;
 pub(crate) mod settings;
-mod socket;
 mod ssh;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -4,8 +4,10 @@ mod account;
 mod plan;
 
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::engine::{Direction, Failure, WriteRun};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
@@ -353,7 +355,10 @@ impl ActivePut {
     /// Cancel safe: may be called again.
     pub(crate) async fn finish(&mut self) -> Result<()> {
         self.finished = true;
-        let mut seen = self.run.written();
+        let stall = self.limits.stall;
+        // Nothing tells of progress, so it is looked for.
+        let tick = (stall / 16).clamp(Duration::from_millis(5), Duration::from_secs(1)).min(stall);
+        let mut seen = (self.run.written(), Instant::now());
         loop {
             tokio::select! {
                 biased;
@@ -367,12 +372,13 @@ impl ActivePut {
                         return Err(ended_early(reply));
                     }
                 }
-                () = tokio::time::sleep(self.limits.stall) => {
+                () = tokio::time::sleep(tick) => {
                     let written = self.run.written();
-                    if written == seen {
+                    if written != seen.0 {
+                        seen = (written, Instant::now());
+                    } else if seen.1.elapsed() >= stall {
                         return Err(self.limits.stalled());
                     }
-                    seen = written;
                 }
             }
         }

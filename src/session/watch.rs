@@ -154,7 +154,12 @@ pub(crate) async fn explain(failure: Failure, pending: &mut PendingReply, told: 
         Some(reply) => Some(reply),
         // What this process lacks the server knows nothing about.
         None if failure.is_ours() => None,
-        None => tokio::time::timeout(EXPLANATION_LIMIT, pending.last()).await.ok().and_then(Result::ok),
+        None => match tokio::time::timeout(EXPLANATION_LIMIT, pending.last()).await {
+            Ok(Ok(reply)) => Some(reply),
+            // The control connection was given up, and the server answered by closing the other one.
+            Ok(Err(error)) if matches!(error.kind(), ErrorKind::Timeout(_)) => return error,
+            Ok(Err(_)) | Err(_) => None,
+        },
     };
     if reply.is_none() {
         // It may wait for a data connection that never comes, and whoever used the session next would wait for it.
@@ -166,7 +171,8 @@ pub(crate) async fn explain(failure: Failure, pending: &mut PendingReply, told: 
 /// The error of a transfer whose data channel failed, and of which the server said this in the end.
 pub(crate) fn explained(failure: Failure, told: Option<Reply>) -> Error {
     match told {
-        Some(reply) if !reply.is_completion() => {
+        // What this process lacks is the reason; the server only saw what came of it.
+        Some(reply) if !reply.is_completion() && !failure.is_ours() => {
             Error::from_reply(reply, Phase::Data, "the server ended the transfer").with_source(failure)
         }
         _ => failure.into_data_error(Phase::Data, "the data connection broke"),
@@ -191,6 +197,13 @@ pub(crate) fn in_step(reply: Reply) -> Result<Reply> {
 /// Whether a session of the pool turned out to be dead before anything could be done with it.
 pub(crate) fn died(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionLost) && error.phase() == Phase::Command
+}
+
+/// Whether what is left of many files may be asked for again on another session.
+///
+/// Not after a deadline: a server that is silent would be waited for again and again, and the caller with it.
+pub(crate) fn may_go_on(error: &Error) -> bool {
+    died(error) || (error.is_transient() && !matches!(error.kind(), ErrorKind::Timeout(_)))
 }
 
 /// Runs `work` until the deadline of the whole operation.

@@ -15,7 +15,7 @@ use crate::options::{DataOptions, TransferMode};
 use crate::protocol::listing::{Decoder, Form};
 use crate::session::pipeline::{Item, Next, Pipeline};
 use crate::session::reorder::Reorder;
-use crate::session::watch::died;
+use crate::session::watch::may_go_on;
 use crate::types::Entry;
 use crate::url::Url;
 
@@ -84,7 +84,7 @@ impl Lister {
             let mut tries = LOST_SESSIONS;
             let result = loop {
                 match self.one(index, &url).await {
-                    Err((error, false)) if error.is_transient() && tries > 0 => {
+                    Err((error, false)) if may_go_on(&error) && tries > 0 => {
                         tracing::debug!(%error, "a folder is listed once more");
                         tries -= 1;
                     }
@@ -313,7 +313,7 @@ impl Queued {
         }
         let open = self.lease.as_ref().is_some_and(|lease| lease.control.is_open());
         self.lost += 1;
-        if open || self.lost > LOST_SESSIONS || !(died(&error) || error.is_transient()) {
+        if open || self.lost > LOST_SESSIONS || !may_go_on(&error) {
             return Err(error);
         }
         tracing::debug!(%error, "a walk goes on with another session");
@@ -349,7 +349,8 @@ impl Queued {
         }
         self.lease = None;
         let left: Vec<_> = self.urls.drain().collect();
-        if self.fall_back && !self.pipeline.is_proven() {
+        let silent = matches!(error.kind(), ErrorKind::Timeout(_));
+        if self.fall_back && !self.pipeline.is_proven() && !silent {
             let left = left.into_iter().map(|(index, _)| index).collect();
             self.lister.report(Report::NoPipeline(left, error)).await;
             return;

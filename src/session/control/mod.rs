@@ -22,11 +22,11 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::channel::Own;
 use crate::engine::{GssContext, fork};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::protocol::command::Command;
 use crate::session::counters::Counters;
-use crate::session::socket::Own;
 use crate::session::ssh;
 
 pub(crate) use slot::PendingReply;
