@@ -193,6 +193,10 @@ impl Work<'_> {
         put.write(contents(self.number, 10_000)).await?;
         put.finish().await?;
         let report = self.client.remove_dir_all(&root).await?;
+        if !report.is_complete() && !self.site.places[self.place].calm {
+            self.tally.error("NotRemoved".to_owned());
+            return Ok(());
+        }
         ensure!(report.is_complete() && report.removed_files() == 1, "{report:?}");
         Ok(())
     }
