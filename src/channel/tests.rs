@@ -308,6 +308,24 @@ async fn a_reset_fails_the_port() {
 }
 
 #[tokio::test]
+async fn a_port_whose_connection_breaks_between_files_says_so() {
+    let (port, at) = port().await;
+    let mut peer = peer(at).await;
+    let mut run = port.read(4);
+    send(&mut peer, [block(0, b"a"), eof(1)].concat()).await;
+    assert_eq!(all(&mut run).await.unwrap(), b"a");
+    assert!(!port.is_spent());
+    rustix::net::sockopt::set_socket_linger(&peer, Some(Duration::ZERO)).unwrap();
+    drop(peer);
+    soon("the port's end", async {
+        while !port.is_spent() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_stranger_is_turned_away_and_the_file_goes_on() {
     let allowed_peers = Some(vec!["127.0.0.2".parse().unwrap()]);
     let (port, at) = port_with(PortSettings { allowed_peers, ..settings() }, 1).await;
