@@ -187,7 +187,9 @@ impl Pipeline {
                     self.doubts -= 1;
                     let mut behind = self.put_back();
                     self.waiting.push_front(asked.item);
-                    hear_out(session, None, &mut behind, self.limits.reply).await.map_err(Heard::into_error)?;
+                    hear_out(session, None, &mut behind, self.limits.reply)
+                        .await
+                        .map_err(Heard::into_error)?;
                 }
                 Err(error) => return Ok(Some(Next::Refused(index, error))),
             }
@@ -526,6 +528,8 @@ impl Current {
         } else {
             (limits.stall, limits.stalled())
         };
+        // One limit for all of it: a server that says something now and then sends no data by that.
+        let mut over = std::pin::pin!(tokio::time::sleep(limit));
         loop {
             tokio::select! {
                 biased;
@@ -539,7 +543,7 @@ impl Current {
                         return Err(Stop::Set(Error::from_reply(reply, Phase::Data, "the server ended the transfer")));
                     }
                 }
-                () = tokio::time::sleep(limit) => return Err(Stop::Set(error)),
+                () = over.as_mut() => return Err(Stop::Set(error)),
             }
         }
     }
