@@ -6,6 +6,7 @@ mod plan;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::engine::{Direction, Failure, WriteRun};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
@@ -15,7 +16,7 @@ use crate::protocol::command::Command;
 use crate::session::channel::Ready;
 use crate::session::control::{Control, WINDOW};
 use crate::session::get::size_of;
-use crate::session::watch::{EXPLANATION_LIMIT, Limits, explain, explained, in_step};
+use crate::session::watch::{EXPLANATION_LIMIT, Limits, Patience, explain, explained, in_step};
 use crate::session::{PendingReply, Session};
 use crate::types::{FeatureSet, RestartMarker};
 
@@ -228,6 +229,12 @@ impl ActivePut {
         self.run.written()
     }
 
+    /// What shows that the put moves: bytes that went out, and what the server told of more than before. A server goes on
+    /// telling of the same bytes (112, every five seconds) when nothing arrives any more.
+    fn signs(&self) -> (u64, u64) {
+        (self.run.written(), self.account.news())
+    }
+
     /// The next byte's place for [`Self::write`] without an offset.
     pub(crate) fn position(&self) -> u64 {
         self.account.position
@@ -306,6 +313,7 @@ impl ActivePut {
             return Err(Error::invalid(format!("{length} bytes at offset {offset} end beyond 2^63")));
         }
         let mut at = offset;
+        let mut patience = Patience::new(self.signs(), self.limits.stall);
         while !data.is_empty() {
             let piece = data.slice(..data.len().min(PIECE_BYTES));
             let size = piece.len();
@@ -319,7 +327,10 @@ impl ActivePut {
                     self.account.sent(at, size);
                     at += size;
                 }
-                Ok(false) => self.room().await?,
+                Ok(false) => {
+                    patience.look(self.signs(), self.limits.stall);
+                    self.room(patience.end()).await?;
+                }
                 Err(failure) => return Err(self.reason(failure).await),
             }
         }
@@ -327,7 +338,7 @@ impl ActivePut {
     }
 
     /// Waits for room in the window, for the server's veto, or for the limit.
-    async fn room(&mut self) -> Result<()> {
+    async fn room(&mut self, until: Instant) -> Result<()> {
         if let Some(reply) = &self.confirmed {
             return Err(ended_early(reply.clone()));
         }
@@ -344,7 +355,7 @@ impl ActivePut {
                 self.hear(reply)?;
                 self.confirmed.clone().map_or(Ok(()), |reply| Err(ended_early(reply)))
             }
-            () = tokio::time::sleep(self.limits.stall) => Err(self.limits.stalled()),
+            () = tokio::time::sleep_until(until) => Err(self.limits.stalled()),
         }
     }
 
@@ -353,7 +364,8 @@ impl ActivePut {
     /// Cancel safe: may be called again.
     pub(crate) async fn finish(&mut self) -> Result<()> {
         self.finished = true;
-        let mut seen = self.run.written();
+        let stall = self.limits.stall;
+        let mut patience = Patience::new(self.signs(), stall);
         loop {
             tokio::select! {
                 biased;
@@ -366,25 +378,26 @@ impl ActivePut {
                     if let Some(reply) = self.confirmed.clone().filter(|reply| !reply.is_completion()) {
                         return Err(ended_early(reply));
                     }
+                    patience.look(self.signs(), stall);
                 }
-                () = tokio::time::sleep(self.limits.stall) => {
-                    let written = self.run.written();
-                    if written == seen {
+                () = tokio::time::sleep_until(patience.end()) => {
+                    if !patience.look(self.signs(), stall) {
                         return Err(self.limits.stalled());
                     }
-                    seen = written;
                 }
             }
         }
-        // Markers (111, 112) show that the server still works on it.
+        // Markers (111, 112) of more bytes than before, or of all of them, show that the server still works on it.
+        let mut patience = Patience::new(self.signs(), stall);
         let reply = loop {
             if let Some(reply) = &self.confirmed {
                 break reply.clone();
             }
-            match tokio::time::timeout(self.limits.stall, self.next_reply()).await {
+            match tokio::time::timeout_at(patience.end(), self.next_reply()).await {
                 Ok(result) => result?,
                 Err(_) => return Err(self.limits.unconfirmed()),
             }
+            patience.look(self.signs(), stall);
         };
         if !reply.is_completion() {
             return Err(Error::from_reply(
@@ -439,15 +452,25 @@ impl ActivePut {
         self.ready.take()
     }
 
-    /// Ends the data connection; gives the wait for the final reply, if that is still to come.
+    /// Ends the data connection, at once; what is returned waits for the final reply, if that is still to come.
     ///
     /// # Errors
     /// Why it will never come.
-    pub(crate) fn cancel(self) -> Result<Option<PendingReply>> {
-        let Self { run, pending, ready, limits, confirmed, lost, .. } = self;
+    pub(crate) fn cancel(self) -> impl Future<Output = Result<()>> + Send + use<> {
+        let Self { run, mut pending, ready, limits, confirmed, lost, .. } = self;
         drop((run, ready));
         pending.within(limits.reply);
-        lost.map_or_else(|| Ok(confirmed.is_none().then_some(pending)), Err)
+        async move {
+            match (lost, confirmed) {
+                (Some(error), _) => Err(error),
+                (None, Some(_)) => Ok(()),
+                // Markers (112) go on where the end of the connection is not noticed, and would keep this waiting for ever.
+                (None, None) => match tokio::time::timeout(limits.reply, pending.last()).await {
+                    Ok(last) => last.map(drop),
+                    Err(_) => Err(limits.not_ended()),
+                },
+            }
+        }
     }
 }
 

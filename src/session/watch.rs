@@ -138,6 +138,32 @@ impl Timer {
     }
 }
 
+/// The limit of a wait that goes on for as long as something moves, whatever else is heard meanwhile.
+#[derive(Debug)]
+pub(crate) struct Patience<T> {
+    seen: T,
+    end: Instant,
+}
+
+impl<T: PartialEq> Patience<T> {
+    pub(crate) fn new(seen: T, limit: Duration) -> Self {
+        Self { seen, end: deadline(limit) }
+    }
+
+    pub(crate) fn end(&self) -> Instant {
+        self.end
+    }
+
+    /// Begins anew if that is something else than before; tells whether it is.
+    pub(crate) fn look(&mut self, seen: T, limit: Duration) -> bool {
+        let moved = self.seen != seen;
+        if moved {
+            *self = Self::new(seen, limit);
+        }
+        moved
+    }
+}
+
 /// `limit` from now; a limit without end is some decades.
 fn deadline(limit: Duration) -> Instant {
     let now = Instant::now();
