@@ -113,7 +113,7 @@ impl Connection {
                         }
                     },
                 }
-            } else if self.head.header().is_some_and(|bytes| is_farewell(bytes) && self.served > 0) {
+            } else if self.served > 0 && self.head.header().is_some_and(says_farewell) {
                 return None;
             } else {
                 // Its receiver lives as long as this connection, so there is a change to come.
@@ -128,14 +128,18 @@ impl Connection {
         loop {
             let Some(bytes) = self.header(run, midway).await? else { return Ok(!self.closed) };
             let header = Header::parse(bytes).map_err(|what| violation(format!("the server sent {what}")))?;
-            if header.close && !header.end_of_data && !midway && self.served > 0 && header.count == 0 {
+            if !midway && self.served > 0 && is_farewell(&header) {
                 // The farewell of a connection that has no part in this file.
                 return Ok(false);
             }
             if !midway {
+                if !self.receiver.joined(run) {
+                    // The run ended over other connections while this one was being read: a file that is not this one's.
+                    return Ok(true);
+                }
                 midway = true;
-                self.receiver.joined();
             }
+            self.head.take(HEADER_BYTES);
             self.receiver.announced(&header)?;
             self.block(&header, feed).await?;
             if header.end_of_data {
@@ -149,11 +153,11 @@ impl Connection {
         }
     }
 
-    /// The next header of a run. None when the run, or the connection, ended without this one having a part in it.
+    /// The next header of a run, which stays in the head. None when the run, or the connection, ended without this one having
+    /// a part in it.
     async fn header(&mut self, run: u64, midway: bool) -> Result<Option<[u8; HEADER_BYTES]>, Failure> {
         loop {
             if let Some(bytes) = self.head.header() {
-                self.head.take(HEADER_BYTES);
                 return Ok(Some(bytes));
             }
             let large = self.last_count > u64::try_from(HEAD_BYTES).unwrap_or(u64::MAX);
@@ -233,9 +237,14 @@ async fn fill(stream: &mut Own<OwnedReadHalf>, head: &mut Head, most: usize) -> 
     Ok(count)
 }
 
-/// The header by which a sender says that it closes a connection that is not used any more.
-fn is_farewell(bytes: [u8; HEADER_BYTES]) -> bool {
-    Header::parse(bytes).is_ok_and(|header| header.close && !header.end_of_data && header.count == 0)
+/// The header by which a sender says that it closes a connection that is not used any more. One that tells of ends of data as
+/// well is not that.
+fn is_farewell(header: &Header) -> bool {
+    header.close && !header.end_of_data && header.count == 0 && header.ends.is_none()
+}
+
+fn says_farewell(bytes: [u8; HEADER_BYTES]) -> bool {
+    Header::parse(bytes).is_ok_and(|header| is_farewell(&header))
 }
 
 fn ended_early() -> Failure {

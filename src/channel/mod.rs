@@ -111,6 +111,11 @@ impl DataPort {
         }
     }
 
+    /// Whether a port of our own has failed by now. C's tells only those who wait for it.
+    pub(crate) fn is_spent(&self) -> bool {
+        matches!(&self.kind, Kind::Own(port) if port.check().is_err())
+    }
+
     /// Queues a run of incoming data; at most `window` blocks are in flight or untaken.
     pub(crate) fn read(&self, window: usize) -> ReadRun {
         let source = match &self.kind {

@@ -184,9 +184,14 @@ impl Receiver {
         state.runs.front().filter(|(number, _)| *number == run).map(|(_, feed)| feed.clone())
     }
 
-    /// A connection has its first header of this run.
-    pub(super) fn joined(&self) {
-        self.state().midway += 1;
+    /// A connection has its first header of this run. False if the run is not served any more: what came is a later run's.
+    ///
+    /// From here to the connection's end of data the run cannot end well.
+    pub(super) fn joined(&self, run: u64) -> bool {
+        let mut state = self.state();
+        let served = state.runs.front().is_some_and(|(number, _)| *number == run);
+        state.midway += usize::from(served);
+        served
     }
 
     /// Takes in the number of ends that there are to be (EOF).

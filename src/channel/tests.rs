@@ -207,6 +207,28 @@ fn has_heard(port: &DataPort, connections: usize) -> bool {
     own.receivers.iter().all(|receiver| receiver.has_heard(connections))
 }
 
+/// What comes over a connection that had no part in a file is the next one's, also when both are looked at in one go.
+#[tokio::test]
+async fn the_next_file_over_another_connection_is_not_taken_for_this_one() {
+    let (port, at) = port().await;
+    for n in 0..20_u8 {
+        let (one, two) = (peer(at).await, peer(at).await);
+        let mut runs = [port.read(4), port.read(4)];
+        (one.writable().await.unwrap(), two.writable().await.unwrap());
+        // Both are taken, and wait for what this run brings them.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        // Nobody looks at the one before the other is there.
+        for (peer, data) in [(&one, n), (&two, n + 100)] {
+            let wire = [block(0, &[data; 1000]), header(EOF | EOD | CLOSE, 0, 1)].concat();
+            assert_eq!(peer.try_write(&wire).unwrap(), wire.len());
+        }
+        assert_eq!(all(&mut runs[0]).await.unwrap(), [n; 1000]);
+        assert_eq!(all(&mut runs[1]).await.unwrap(), [n + 100; 1000]);
+    }
+    drop(port);
+    settled().await;
+}
+
 #[tokio::test]
 async fn what_no_sender_may_do_fails_the_port() {
     let end = || header(EOD, 0, 0);
@@ -307,6 +329,24 @@ async fn a_reset_between_files_fails_the_port_as_it_may_have_thrown_data_away() 
     drop(one);
     let failure = all(&mut port.read(4)).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Errno(rustix::io::Errno::CONNRESET.raw_os_error()));
+}
+
+#[tokio::test]
+async fn a_port_whose_connection_breaks_between_files_says_so() {
+    let (port, at) = port().await;
+    let mut peer = peer(at).await;
+    let mut run = port.read(4);
+    send(&mut peer, [block(0, b"a"), eof(1)].concat()).await;
+    assert_eq!(all(&mut run).await.unwrap(), b"a");
+    assert!(!port.is_spent());
+    rustix::net::sockopt::set_socket_linger(&peer, Some(Duration::ZERO)).unwrap();
+    drop(peer);
+    soon("the port's end", async {
+        while !port.is_spent() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -314,11 +314,7 @@ impl Drop for Put {
         let unseen = Unseen::new(&url);
         // The session's own runtime: this may be dropped in a thread that has none.
         lease.runtime().spawn(async move {
-            let ended = match last {
-                Ok(Some(mut last)) => last.last().await.map(drop),
-                other => other.map(drop),
-            };
-            if let Err(error) = ended {
+            if let Err(error) = last.await {
                 unseen.seen();
                 tracing::warn!(%url, %error, "an incomplete file may be left: the server did not end its transfer");
                 return;

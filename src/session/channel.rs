@@ -175,11 +175,10 @@ impl Session {
 
     /// Takes the cached set, if it fits.
     fn take_cached(&mut self, direction: Direction, options: &DataOptions) -> Option<Ready> {
-        let fits = self
-            .channels
-            .cached
-            .as_ref()
-            .is_some_and(|cached| cached.direction == direction && cached.options.same_channels(options));
+        let fits = self.channels.cached.as_ref().is_some_and(|cached| {
+            // One whose connections broke while nobody used them would only fail the next file.
+            cached.direction == direction && cached.options.same_channels(options) && !cached.port.is_spent()
+        });
         // A set that does not fit is closed: the server drops its side at the next PASV or PORT.
         let cached = self.channels.cached.take();
         let cached = cached.filter(|_| fits)?;

@@ -524,6 +524,8 @@ impl Current {
         } else {
             (limits.stall, limits.stalled())
         };
+        // One limit for all of it: a server that says something now and then sends no data by that.
+        let mut over = std::pin::pin!(tokio::time::sleep(limit));
         loop {
             tokio::select! {
                 biased;
@@ -537,7 +539,7 @@ impl Current {
                         return Err(Stop::Set(Error::from_reply(reply, Phase::Data, "the server ended the transfer")));
                     }
                 }
-                () = tokio::time::sleep(limit) => return Err(Stop::Set(error)),
+                () = over.as_mut() => return Err(Stop::Set(error)),
             }
         }
     }

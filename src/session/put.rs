@@ -17,7 +17,7 @@ use crate::protocol::command::Command;
 use crate::session::channel::Ready;
 use crate::session::control::{Control, WINDOW};
 use crate::session::get::size_of;
-use crate::session::watch::{EXPLANATION_LIMIT, Limits, explain, explained, in_step};
+use crate::session::watch::{EXPLANATION_LIMIT, Limits, Patience, explain, explained, in_step};
 use crate::session::{PendingReply, Session};
 use crate::types::{FeatureSet, RestartMarker};
 
@@ -230,6 +230,12 @@ impl ActivePut {
         self.run.written()
     }
 
+    /// What shows that the put moves: bytes that went out, and what the server told of more than before. A server goes on
+    /// telling of the same bytes (112, every five seconds) when nothing arrives any more.
+    fn signs(&self) -> (u64, u64) {
+        (self.run.written(), self.account.news())
+    }
+
     /// The next byte's place for [`Self::write`] without an offset.
     pub(crate) fn position(&self) -> u64 {
         self.account.position
@@ -308,6 +314,7 @@ impl ActivePut {
             return Err(Error::invalid(format!("{length} bytes at offset {offset} end beyond 2^63")));
         }
         let mut at = offset;
+        let mut patience = Patience::new(self.signs(), self.limits.stall);
         while !data.is_empty() {
             let piece = data.slice(..data.len().min(PIECE_BYTES));
             let size = piece.len();
@@ -321,7 +328,10 @@ impl ActivePut {
                     self.account.sent(at, size);
                     at += size;
                 }
-                Ok(false) => self.room().await?,
+                Ok(false) => {
+                    patience.look(self.signs(), self.limits.stall);
+                    self.room(patience.end()).await?;
+                }
                 Err(failure) => return Err(self.reason(failure).await),
             }
         }
@@ -329,7 +339,7 @@ impl ActivePut {
     }
 
     /// Waits for room in the window, for the server's veto, or for the limit.
-    async fn room(&mut self) -> Result<()> {
+    async fn room(&mut self, until: Instant) -> Result<()> {
         if let Some(reply) = &self.confirmed {
             return Err(ended_early(reply.clone()));
         }
@@ -346,7 +356,7 @@ impl ActivePut {
                 self.hear(reply)?;
                 self.confirmed.clone().map_or(Ok(()), |reply| Err(ended_early(reply)))
             }
-            () = tokio::time::sleep(self.limits.stall) => Err(self.limits.stalled()),
+            () = tokio::time::sleep_until(until) => Err(self.limits.stalled()),
         }
     }
 
@@ -356,9 +366,9 @@ impl ActivePut {
     pub(crate) async fn finish(&mut self) -> Result<()> {
         self.finished = true;
         let stall = self.limits.stall;
-        // Nothing tells of progress, so it is looked for.
+        // Nothing tells of written bytes, so they are looked for.
         let tick = (stall / 16).clamp(Duration::from_millis(5), Duration::from_secs(1)).min(stall);
-        let mut seen = (self.run.written(), Instant::now());
+        let mut patience = Patience::new(self.signs(), stall);
         loop {
             tokio::select! {
                 biased;
@@ -371,26 +381,26 @@ impl ActivePut {
                     if let Some(reply) = self.confirmed.clone().filter(|reply| !reply.is_completion()) {
                         return Err(ended_early(reply));
                     }
+                    patience.look(self.signs(), stall);
                 }
                 () = tokio::time::sleep(tick) => {
-                    let written = self.run.written();
-                    if written != seen.0 {
-                        seen = (written, Instant::now());
-                    } else if seen.1.elapsed() >= stall {
+                    if !patience.look(self.signs(), stall) && patience.end() <= Instant::now() {
                         return Err(self.limits.stalled());
                     }
                 }
             }
         }
-        // Markers (111, 112) show that the server still works on it.
+        // Markers (111, 112) of more bytes than before, or of all of them, show that the server still works on it.
+        let mut patience = Patience::new(self.signs(), stall);
         let reply = loop {
             if let Some(reply) = &self.confirmed {
                 break reply.clone();
             }
-            match tokio::time::timeout(self.limits.stall, self.next_reply()).await {
+            match tokio::time::timeout_at(patience.end(), self.next_reply()).await {
                 Ok(result) => result?,
                 Err(_) => return Err(self.limits.unconfirmed()),
             }
+            patience.look(self.signs(), stall);
         };
         if !reply.is_completion() {
             return Err(Error::from_reply(
@@ -445,15 +455,25 @@ impl ActivePut {
         self.ready.take()
     }
 
-    /// Ends the data connection; gives the wait for the final reply, if that is still to come.
+    /// Ends the data connection, at once; what is returned waits for the final reply, if that is still to come.
     ///
     /// # Errors
     /// Why it will never come.
-    pub(crate) fn cancel(self) -> Result<Option<PendingReply>> {
-        let Self { run, pending, ready, limits, confirmed, lost, .. } = self;
+    pub(crate) fn cancel(self) -> impl Future<Output = Result<()>> + Send + use<> {
+        let Self { run, mut pending, ready, limits, confirmed, lost, .. } = self;
         drop((run, ready));
         pending.within(limits.reply);
-        lost.map_or_else(|| Ok(confirmed.is_none().then_some(pending)), Err)
+        async move {
+            match (lost, confirmed) {
+                (Some(error), _) => Err(error),
+                (None, Some(_)) => Ok(()),
+                // Markers (112) go on where the end of the connection is not noticed, and would keep this waiting for ever.
+                (None, None) => match tokio::time::timeout(limits.reply, pending.last()).await {
+                    Ok(last) => last.map(drop),
+                    Err(_) => Err(limits.not_ended()),
+                },
+            }
+        }
     }
 }
 

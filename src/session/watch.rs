@@ -138,6 +138,32 @@ impl Timer {
     }
 }
 
+/// The limit of a wait that goes on for as long as something moves, whatever else is heard meanwhile.
+#[derive(Debug)]
+pub(crate) struct Patience<T> {
+    seen: T,
+    end: Instant,
+}
+
+impl<T: PartialEq> Patience<T> {
+    pub(crate) fn new(seen: T, limit: Duration) -> Self {
+        Self { seen, end: deadline(limit) }
+    }
+
+    pub(crate) fn end(&self) -> Instant {
+        self.end
+    }
+
+    /// Begins anew if that is something else than before; tells whether it is.
+    pub(crate) fn look(&mut self, seen: T, limit: Duration) -> bool {
+        let moved = self.seen != seen;
+        if moved {
+            *self = Self::new(seen, limit);
+        }
+        moved
+    }
+}
+
 /// `limit` from now; a limit without end is some decades.
 fn deadline(limit: Duration) -> Instant {
     let now = Instant::now();
@@ -154,11 +180,16 @@ pub(crate) async fn explain(failure: Failure, pending: &mut PendingReply, told: 
         Some(reply) => Some(reply),
         // What this process lacks the server knows nothing about.
         None if failure.is_ours() => None,
-        None => match tokio::time::timeout(EXPLANATION_LIMIT, pending.last()).await {
+        // What is known already, without waiting.
+        None => match tokio::time::timeout(Duration::ZERO, pending.last()).await {
             Ok(Ok(reply)) => Some(reply),
             // The control connection was given up, and the server answered by closing the other one.
             Ok(Err(error)) if matches!(error.kind(), ErrorKind::Timeout(_)) => return error,
-            Ok(Err(_)) | Err(_) => None,
+            Ok(Err(_)) => None,
+            Err(_) => match tokio::time::timeout(EXPLANATION_LIMIT, pending.last()).await {
+                Ok(Ok(reply)) => Some(reply),
+                Ok(Err(_)) | Err(_) => None,
+            },
         },
     };
     if reply.is_none() {

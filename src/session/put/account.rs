@@ -1,11 +1,16 @@
 //! What of a put is in the file for certain.
 
+use std::collections::HashMap;
+
 use crate::error::Reply;
 use crate::protocol::markers;
 use crate::types::{Marker, RangeSet, RestartMarker};
 
 /// Stretches of bytes of which the server's word is remembered: more are not counted, which does no harm.
 const MAX_STRETCHES: usize = 65_536;
+
+/// Stripes of which the server's count is remembered.
+const MAX_STRIPES: usize = 4096;
 
 /// How the caller's count of bytes lies in the file.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +50,10 @@ pub(super) struct Account {
     pub(super) layout: Layout,
     /// What the server told of (111), in the count of the data channel, which is the caller's.
     confirmed: RangeSet,
+    /// What the server counted (112), by stripes.
+    counted: HashMap<u32, u64>,
+    /// How often it told of more than before, or of all.
+    news: u64,
     /// Where the next byte of a stream goes, in the caller's count.
     pub(super) position: u64,
     /// Bytes handed over.
@@ -56,7 +65,16 @@ pub(super) struct Account {
 impl Account {
     pub(super) fn new(layout: Layout, extended_block: bool) -> Self {
         let (position, end) = (layout.position, layout.end);
-        Self { extended_block, layout, confirmed: RangeSet::new(), position, sent: 0, end }
+        Self {
+            extended_block,
+            layout,
+            confirmed: RangeSet::new(),
+            counted: HashMap::new(),
+            news: 0,
+            position,
+            sent: 0,
+            end,
+        }
     }
 
     /// Notes bytes that were handed over.
@@ -68,11 +86,33 @@ impl Account {
 
     /// Notes what the server says it has.
     pub(super) fn hear(&mut self, reply: &Reply) {
-        if let Some(Marker::Range(ranges)) = markers::parse(reply)
-            && self.confirmed.len() + ranges.len() <= MAX_STRETCHES
-        {
-            self.confirmed.extend(ranges.iter());
+        let before = self.there();
+        match markers::parse(reply) {
+            Some(Marker::Range(ranges)) if self.confirmed.len() + ranges.len() <= MAX_STRETCHES => {
+                self.confirmed.extend(ranges.iter());
+            }
+            Some(Marker::Performance(marker))
+                if self.counted.len() < MAX_STRIPES || self.counted.contains_key(&marker.stripe) =>
+            {
+                let counted = self.counted.entry(marker.stripe).or_default();
+                *counted = marker.bytes.max(*counted);
+            }
+            _ => {}
         }
+        let there = self.there();
+        // With all of it there, whatever the server says is that it is at work on the rest: on a tape, or on a checksum.
+        self.news += u64::from(there != before || there.0.max(there.1) >= self.sent);
+    }
+
+    /// Bytes that the server told of, by its two ways.
+    fn there(&self) -> (u64, u64) {
+        let counted = self.counted.values().copied().fold(0, u64::saturating_add);
+        (self.confirmed.total_bytes(), counted)
+    }
+
+    /// Changes with each sign of the server's that it has more, or has all of it in hand.
+    pub(super) fn news(&self) -> u64 {
+        self.news
     }
 
     /// What is in the file for certain, while data moves.

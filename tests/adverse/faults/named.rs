@@ -185,6 +185,31 @@ async fn a_network_that_is_gone() {
     }
 }
 
+/// A server that goes on telling of what it has (112) is not one that takes more.
+#[tokio::test]
+async fn markers_of_nothing_new_are_no_progress() {
+    let server = Server::anonymous().start();
+    let stall = Duration::from_secs(3);
+    let limits = Timeouts::default().reply(stall).stall(stall);
+    // What is swallowed has gone out, and only its confirmation is missing; what is held up has not.
+    for (what, size) in [(What::BlackHole, SIZE), (What::Stall, 32 * SIZE)] {
+        let proxy = Proxy::before(&server)
+            .with(fault(Where::EveryData, Way::ToServer, 300_000, what.clone()))
+            .start();
+        let client = Client::builder().timeouts(limits).build().unwrap();
+        let put = client.put(proxy.url("f")).mode(TransferMode::ExtendedBlock);
+        let mut put = put.marker_interval(Duration::from_secs(1)).await.unwrap();
+        let storing = async {
+            put.write(Bytes::from(vec![1; size])).await?;
+            put.finish().await
+        };
+        let error = tokio::time::timeout(3 * stall, storing).await.expect("an end").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout(TimeoutKind::Stall), "{what:?}: {error}");
+        // The server does not notice, and tells on: cleaning up ends all the same.
+        eventually("the session to be given up", || client.metrics().sessions_open == 0).await;
+    }
+}
+
 /// Slow is not broken.
 #[tokio::test]
 async fn a_slow_and_stuttering_network_only_takes_longer() {
