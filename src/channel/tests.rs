@@ -214,7 +214,8 @@ async fn the_next_file_over_another_connection_is_not_taken_for_this_one() {
     for n in 0..20_u8 {
         let (one, two) = (peer(at).await, peer(at).await);
         let mut runs = [port.read(4), port.read(4)];
-        (one.writable().await.unwrap(), two.writable().await.unwrap());
+        one.writable().await.unwrap();
+        two.writable().await.unwrap();
         // Both are taken, and wait for what this run brings them.
         tokio::time::sleep(Duration::from_millis(5)).await;
         // Nobody looks at the one before the other is there.

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 
 use crate::channel::ReadRun;
-use crate::engine::{Direction, Failure};
+use crate::engine::{Direction, Failure, fork};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::options::DataOptions;
 use crate::protocol::ascii::FromWire;
@@ -314,6 +314,7 @@ impl ActiveGet {
     ///
     /// After an error the transfer is over, and the same error comes again.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(u64, Bytes)>>> {
+        fork::check()?;
         if let Some(error) = &self.failed {
             return Poll::Ready(Err(error.clone()));
         }

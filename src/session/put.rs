@@ -374,7 +374,8 @@ impl ActivePut {
                 biased;
                 end = self.run.finish() => match end {
                     Ok(()) => break,
-                    Err(failure) => return Err(self.reason(failure).await),
+                    // The end may have been among what arrived, or the server may take a broken stream for one that ended.
+                    Err(failure) => return Err(self.reason(failure).await.with_may_have_applied()),
                 },
                 reply = self.pending.next(), if self.confirmed.is_none() && self.lost.is_none() => {
                     self.hear(reply)?;
