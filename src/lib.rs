@@ -87,8 +87,9 @@
 //!
 //! # What can be relied on
 //!
-//! * **A get that ended is the whole file, or range.** Its end comes after the server confirmed the transfer, and after the
-//!   number of bytes was compared with the size the server announced, where it did. (A range from a server without ERET is
+//! * **A get that ended is the whole file, or range.** Its end comes after the server confirmed the transfer, after every
+//!   byte came once and none is missing in between, and after their number was compared with the size the server announced,
+//!   where it did. (A range from a server without ERET is
 //!   cut off when its bytes are here, without a confirmation.)
 //! * **A put that finished is stored**: confirmed by the server, and its size there compared with what was sent. The
 //!   contents are not compared by checksum yet.
@@ -98,11 +99,11 @@
 //!   control byte of a name, URL or password can become a second command.
 //! * **Nothing is sent in clear text that was to be protected.** Protection that cannot be had is an error.
 //!
-//! One thing cannot be promised. On a get in extended block mode the C library below can be made to abort the process, by
-//! the server, or without data channel authentication by anybody who reaches the port that this client listens on. Single
-//! transfers use stream mode, where nothing of the kind is known, unless parallelism or extended block mode is asked for;
-//! [`Client::get_many`] always uses extended block mode, and [`Client::walk`] unless told otherwise. Do not use it with
-//! servers, or in networks, that you do not trust.
+//! * **Nothing that a server sends ends the process**, with one exception: on a get in extended block mode *with* data
+//!   channel authentication (never the default) the C library receives, and a peer that has proven the identity which was
+//!   asked for can make it abort. Everything else is received in Rust, or in stream mode, where nothing of the kind is known.
+//!
+//! `SECURITY.md` in the repository says what is promised against whom, and which tests hold it.
 //!
 //! # Errors
 //!

@@ -12,7 +12,7 @@ use crate::client::Exclusive;
 use crate::data::claims::Claim;
 use crate::data::unseen::Unseen;
 use crate::data::{PutBuilder, Writer};
-use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::error::{Error, ErrorKind, Phase, Result, Side, TimeoutKind};
 use crate::protocol::command::Command;
 use crate::session::put::{ActivePut, Placement, PutRequest};
 use crate::session::watch::{died, within};
@@ -70,9 +70,17 @@ impl Put {
             let lease = choices.client.exclusive(url, &choices.session).await?;
             let reused = lease.is_reused();
             // What an earlier put of this name left is deleted before, or not at all.
-            let claim = Claim::of(url, &Bytes::copy_from_slice(&choices.client.server_path(url))).await;
+            let path = Bytes::copy_from_slice(&choices.client.server_path(url));
+            let limit = choices.limits().reply;
+            // A deletion belongs to a runtime that need not be driven any more.
+            let claim = tokio::time::timeout(limit, Claim::of(url, &path)).await.map_err(|_| {
+                let message =
+                    format!("what an earlier put left under this name was not deleted within {limit:?}");
+                Error::new(ErrorKind::Timeout(TimeoutKind::Reply), Phase::Command, message)
+                    .with_side(Side::Local)
+            })?;
             let request = PutRequest {
-                path: Bytes::copy_from_slice(&choices.client.server_path(url)),
+                path,
                 placement: placement(builder),
                 marker_seconds: builder.marker_interval.map(whole_seconds),
                 check_size: builder.check_size,
