@@ -351,16 +351,14 @@ impl Pipeline {
         drop(run);
         let silent = matches!(error.kind(), ErrorKind::Timeout(_));
         let hear = hear_out(session, last.is_none().then_some(&mut transfer), &mut asked, self.limits.reply);
-        let heard = match silent {
-            false => hear.await,
-            true => match tokio::time::timeout(LAST_WORDS, hear).await {
-                Ok(heard) => heard,
-                Err(_) => {
-                    // Nobody waits for its answers any more; another session goes on with the others.
-                    session.control.quit();
-                    Err(Heard::Own(error.clone()))
-                }
-            },
+        let patience = if silent { LAST_WORDS } else { self.limits.reply };
+        let heard = match tokio::time::timeout(patience, hear).await {
+            Ok(heard) => heard,
+            Err(_) => {
+                // Nobody waits for its answers any more; another session goes on with the others.
+                session.control.quit();
+                Err(Heard::Own(error.clone()))
+            }
         };
         match heard {
             Ok(()) => {}

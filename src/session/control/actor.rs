@@ -335,7 +335,9 @@ impl Actor {
                 "the server sent a reply that nothing had asked for: {reply}"
             ))));
         };
-        self.since = Instant::now();
+        if !reply.is_preliminary() || works_long(head.verb) {
+            self.since = Instant::now();
+        }
         if reply.is_preliminary() {
             return head.slot.preliminary(reply, &self.shared).map_err(Ended::first);
         }
@@ -457,4 +459,24 @@ fn unprotected(reply: Reply) -> Error {
 
 fn violation(message: String) -> Error {
     Error::new(ErrorKind::Protocol, Phase::Command, message).with_side(Side::Server)
+}
+
+/// Whether a server that says something in between shows that it is at work. With any other command it only puts the answer
+/// off, which it could do for ever.
+fn works_long(verb: &str) -> bool {
+    matches!(
+        verb,
+        "RETR"
+            | "ERET"
+            | "STOR"
+            | "ESTO"
+            | "APPE"
+            | "LIST"
+            | "NLST"
+            | "MLSD"
+            | "MLSR"
+            | "STAT"
+            | "CKSM"
+            | "SITE"
+    )
 }

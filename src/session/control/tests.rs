@@ -317,6 +317,22 @@ async fn a_mute_server_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_server_that_puts_its_answer_off_for_ever_is_given_up_too() {
+    let control = connected(SHORT, |mut peer| async move {
+        peer.line().await;
+        loop {
+            peer.say("150 a moment\r\n").await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let begun = Instant::now();
+    let error = control.send(command("DELE /a")).last().await.unwrap_err();
+    assert_error(&error, ErrorKind::Timeout(TimeoutKind::Reply), true, "no reply to DELE within 150ms");
+    assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn a_server_that_drips_is_given_up_too() {
     let control = connected(SHORT, |mut peer| async move {
         peer.line().await;
