@@ -400,7 +400,9 @@ impl ThirdContext {
         };
         match reply {
             Ok(reply) if reply.is_completion() => tracing::debug!(%url, "deleted an incomplete file"),
-            Ok(reply) => tracing::debug!(%url, %reply, "an incomplete file was not deleted"),
+            // Behind the end of the transfer this is known; a server that was hung up on may create the file later.
+            Ok(reply) if answers => tracing::debug!(%url, %reply, "an incomplete file was not deleted"),
+            Ok(reply) => tracing::warn!(%url, %reply, "an incomplete file may be left"),
             Err(error) => tracing::warn!(%url, %error, "an incomplete file could not be deleted"),
         }
     }

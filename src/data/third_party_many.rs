@@ -21,7 +21,7 @@ use crate::data::third_party_choices::{PairChoices, named, pair_setters};
 use crate::data::unseen::Unseen;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::options::{DataChannelAuth, ProtectionLevel, Timeouts, TransferMode};
-use crate::session::third_party_many::{Item, Outcome, Pairs, delete};
+use crate::session::third_party_many::{Abandoned, Deleted, Item, Outcome, Pairs, delete};
 use crate::session::watch::{EXPLANATION_LIMIT, may_go_on, too_long};
 use crate::url::{IntoUrl, Url};
 
@@ -166,7 +166,7 @@ impl ThirdPartyMany {
             pairs: Arc::clone(&pairs),
             sender,
         };
-        let unseen = Unseen::new(to);
+        let unseen = Unseen::of_many(to, format!(".gridftp-{tag:016x}-*"));
         let running = async move {
             run.run().await;
             unseen.seen();
@@ -246,11 +246,13 @@ impl Run {
     async fn run(mut self) {
         let deadline = self.choices.deadline();
         let mut lost = 0;
+        // They outlive the work on them, which may be thrown away at any point: what it began is ended where it was begun.
+        let mut sessions = None;
         loop {
             let before = self.sent();
             let over = {
                 let gone = self.sender.clone();
-                let work = self.one_session();
+                let work = self.one_session(&mut sessions);
                 let limited = async {
                     match deadline {
                         None => work.await,
@@ -267,9 +269,11 @@ impl Run {
             match over {
                 Over::Done => {
                     let forgotten = || Error::new(ErrorKind::Internal, Phase::Data, "the pair was forgotten");
-                    return self.tell_the_rest(forgotten()).await;
+                    let cleaning = self.clean_up(sessions.take());
+                    let ((), ()) = tokio::join!(cleaning, self.tell_the_rest(forgotten()));
+                    return;
                 }
-                Over::Dropped => return self.clean_up().await,
+                Over::Dropped => return self.clean_up(sessions.take()).await,
                 Over::Failed(error) => {
                     lost = if self.sent() == before { lost + 1 } else { 1 };
                     let again = may_go_on(&error)
@@ -281,9 +285,10 @@ impl Run {
                         self.work.restart();
                         continue;
                     }
-                    let left = self.work.leftovers();
-                    self.tell_the_rest(error).await;
-                    return self.delete(left).await;
+                    // Those who wait are told at once, and may take their time.
+                    let cleaning = self.clean_up(sessions.take());
+                    let ((), ()) = tokio::join!(cleaning, self.tell_the_rest(error));
+                    return;
                 }
             }
         }
@@ -322,19 +327,20 @@ impl Run {
         }
     }
 
-    /// Moves files until all is done or the sessions are.
-    async fn one_session(&mut self) -> Over {
+    /// Moves files until all is done or the sessions are. Sessions that are left behind in `sessions` have not ended what they
+    /// were told.
+    async fn one_session(&mut self, sessions: &mut Option<(Exclusive, Exclusive)>) -> Over {
         let pairs = Arc::clone(&self.pairs);
         let (from, to) = &pairs[0];
-        let (mut source, mut destination) = match self.choices.sessions(from, to).await {
-            Ok(pair) => pair,
+        let (source, destination) = match self.choices.sessions(from, to).await {
+            Ok(pair) => sessions.insert(pair),
             Err(error) => return Over::Failed(error),
         };
         // If this is dropped now, nobody knows what the servers have been told.
         source.mark_broken();
         destination.mark_broken();
         loop {
-            match self.work.next(&mut source, &mut destination).await {
+            match self.work.next(source, destination).await {
                 Ok(Some(outcome)) => {
                     if !self.tell(outcome).await {
                         return Over::Dropped;
@@ -349,36 +355,89 @@ impl Run {
                     if !error.is_transient() {
                         clean([source, destination]);
                     }
+                    *sessions = None;
                     return Over::Failed(error);
                 }
             }
         }
     }
 
-    async fn clean_up(mut self) {
-        let left = self.work.leftovers();
-        self.delete(left).await;
-    }
-
-    /// Deletes temporary files on another session. Those whose transfers were under way are ended by their servers when the
-    /// sessions are gone.
-    async fn delete(&self, left: Vec<Bytes>) {
-        if left.is_empty() {
-            return;
-        }
-        let (_, to) = &self.pairs[0];
-        let work = async {
-            match self.choices.client.shared(to, &self.choices.destination).await {
-                Ok(session) => delete(&session, &left).await,
-                Err(error) => tracing::warn!(url = %to, %error, "temporary files may be left"),
-            }
-        };
-        let _ = timeout(self.choices.limits().reply.saturating_add(EXPLANATION_LIMIT), work).await;
+    /// Ends what is under way and deletes what it leaves.
+    fn clean_up(&mut self, sessions: Option<(Exclusive, Exclusive)>) -> impl Future<Output = ()> + use<> {
+        let (choices, to) = (self.choices.clone(), self.pairs[0].1.clone());
+        clean_up(choices, to, self.work.abandon(), sessions)
     }
 }
 
-fn clean(leases: [Exclusive; 2]) {
-    for mut lease in leases {
+/// Ends what is under way and deletes what it leaves, or says that it may be there.
+async fn clean_up(
+    choices: PairChoices,
+    to: Url,
+    mut abandoned: Abandoned,
+    sessions: Option<(Exclusive, Exclusive)>,
+) {
+    let mut known = false;
+    if let Some((mut source, mut destination)) = sessions {
+        let all: Vec<_> = abandoned.left.iter().chain(&abandoned.doubtful).cloned().collect();
+        if all.is_empty() {
+            return;
+        }
+        // The deletions must not come before the files do. Behind the replies to all that created them they do not, while a
+        // server that is only hung up on goes on with what it has read for as long as it likes.
+        let mut fit =
+            abandoned.is_small() && timeout(EXPLANATION_LIMIT, abandoned.ends()).await.is_ok_and(|fit| fit);
+        if fit {
+            clean([&mut source, &mut destination]);
+        }
+        drop(source);
+        known = timeout(EXPLANATION_LIMIT, abandoned.destination_ends()).await.is_ok();
+        if known && destination.control.is_open() {
+            let Deleted { missing, mut kept } = delete(&destination, &all).await;
+            fit &= destination.control.is_open();
+            if !fit {
+                destination.mark_broken();
+            }
+            if destination.control.is_open() {
+                kept.extend(missing.into_iter().filter(|path| abandoned.doubtful.contains(path)));
+                return warn_of(&to, &kept, None);
+            }
+        }
+    }
+    let all: Vec<_> = abandoned.left.iter().chain(&abandoned.doubtful).cloned().collect();
+    if all.is_empty() {
+        return;
+    }
+    let work = async {
+        match choices.client.shared(&to, &choices.destination).await {
+            Ok(session) => Ok(delete(&session, &all).await),
+            Err(error) => Err(error),
+        }
+    };
+    match timeout(choices.limits().reply.saturating_add(EXPLANATION_LIMIT), work).await {
+        Ok(Ok(Deleted { missing, mut kept })) => {
+            kept.extend(missing.into_iter().filter(|path| !known || abandoned.doubtful.contains(path)));
+            warn_of(&to, &kept, None);
+        }
+        Ok(Err(error)) => warn_of(&to, &all, Some(error)),
+        Err(_) => warn_of(&to, &all, Some(too_long())),
+    }
+}
+
+/// Says which temporary files are not known to be gone.
+fn warn_of(url: &Url, paths: &[Bytes], error: Option<Error>) {
+    if paths.is_empty() {
+        return;
+    }
+    let names: Vec<_> = paths.iter().map(|path| path.escape_ascii().to_string()).collect();
+    let names = names.join(", ");
+    match error {
+        Some(error) => tracing::warn!(%url, %names, %error, "temporary files may be left"),
+        None => tracing::warn!(%url, %names, "temporary files may be left"),
+    }
+}
+
+fn clean(leases: [&mut Exclusive; 2]) {
+    for lease in leases {
         if lease.control.is_open() {
             lease.mark_clean();
         }

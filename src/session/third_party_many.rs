@@ -34,6 +34,9 @@ const BYTES_AHEAD: u64 = 256 << 20;
 /// Sizes that are asked for ahead of the transfers.
 const SIZES_AHEAD: usize = 100;
 
+/// Bytes whose transfers are not broken off when nobody wants them any more: they end sooner by themselves.
+const NOT_WORTH_ENDING: u64 = 4 << 20;
+
 /// Times that one pair is tried when the channels broke under it for no reason of its own.
 const TRIES: usize = 3;
 
@@ -71,6 +74,8 @@ pub(crate) struct Pairs {
     round: u64,
     /// Temporary files of an earlier session.
     left: Vec<Bytes>,
+    /// Those of them that were not there to be deleted, or were not deleted.
+    doubtful: Vec<Bytes>,
     options: DataOptions,
     limits: Limits,
 }
@@ -119,6 +124,7 @@ impl Pairs {
             tag,
             round: 0,
             left: Vec::new(),
+            doubtful: Vec::new(),
             options,
             limits,
         }
@@ -135,8 +141,10 @@ impl Pairs {
     ) -> Result<Option<Outcome>> {
         loop {
             if !self.left.is_empty() {
-                delete(destination, self.left.iter()).await;
+                let deleted = delete(destination, &self.left).await;
                 self.left.clear();
+                // A lost session's server may be slow to do what it was told: these are looked for again at the end.
+                self.doubtful.extend(deleted.kept.into_iter().chain(deleted.missing));
             }
             if let Some(outcome) = self.refill(source, destination).await? {
                 return Ok(Some(outcome));
@@ -405,7 +413,8 @@ impl Pairs {
             Ok(Err(lost)) => return Err(lost),
             Err(_) => return Err(of_side(Side::Destination)(self.limits.not_ended())),
         }
-        delete(destination, self.moving.iter().map(|moving| &moving.temporary)).await;
+        let stored: Vec<_> = self.moving.iter().map(|moving| moving.temporary.clone()).collect();
+        self.doubtful.extend(delete(destination, &stored).await.kept);
         let mut outcome = None;
         for (place, moving) in std::mem::take(&mut self.moving).into_iter().enumerate().rev() {
             let Moving { mut item, size, .. } = moving;
@@ -437,10 +446,59 @@ impl Pairs {
         self.left.extend(begun.into_iter().map(|(_, temporary)| temporary));
     }
 
-    /// Temporary files that may be there.
-    pub(crate) fn leftovers(&mut self) -> Vec<Bytes> {
-        self.restart();
-        std::mem::take(&mut self.left)
+    /// Temporary files that should be gone, but may be there.
+    pub(crate) fn take_doubtful(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.doubtful)
+    }
+
+    /// Gives up what is under way, for somebody to end it and to delete what it leaves.
+    pub(crate) fn abandon(&mut self) -> Abandoned {
+        let moving = std::mem::take(&mut self.moving);
+        let bytes = moving.iter().map(|moving| moving.size.unwrap_or(u64::MAX)).fold(0, u64::saturating_add);
+        let (begun, under_way): (Vec<_>, Vec<_>) =
+            moving.into_iter().map(|moving| (moving.temporary, moving.active)).unzip();
+        let mut left = std::mem::take(&mut self.left);
+        left.extend(self.named.drain(..).map(|named| named.temporary));
+        left.extend(begun);
+        Abandoned { under_way, left, doubtful: self.take_doubtful(), bytes, set: self.set }
+    }
+}
+
+/// Transfers that nobody waits for any more.
+#[derive(Debug)]
+pub(crate) struct Abandoned {
+    under_way: Vec<Active>,
+    /// Temporary files that may be there when the sessions are through with what they were told.
+    pub(crate) left: Vec<Bytes>,
+    /// Temporary files of earlier sessions, which may come to be there at any time.
+    pub(crate) doubtful: Vec<Bytes>,
+    /// What is still to be moved, at most.
+    bytes: u64,
+    /// The sessions are in the middle of nothing but transfers.
+    set: bool,
+}
+
+impl Abandoned {
+    /// Whether so little is under way that its end may be waited for.
+    pub(crate) fn is_small(&self) -> bool {
+        self.bytes <= NOT_WORTH_ENDING
+    }
+
+    /// Waits for both servers' last words about everything, and says whether the sessions are fit for others.
+    pub(crate) async fn ends(&mut self) -> bool {
+        for active in &mut self.under_way {
+            while !active.is_over() {
+                poll_fn(|cx| active.poll_event(cx)).await;
+            }
+        }
+        self.set && self.under_way.iter().all(|active| active.failure().is_none())
+    }
+
+    /// Waits for the destination's last words: it creates no more files then.
+    pub(crate) async fn destination_ends(&mut self) {
+        for active in &mut self.under_way {
+            active.destination_ends().await;
+        }
     }
 }
 
@@ -503,16 +561,37 @@ fn commands(
     Ok((retrieve, store, size))
 }
 
-/// Deletes temporary files, as far as that can be done.
-pub(crate) async fn delete(session: &Session, paths: impl IntoIterator<Item = &Bytes>) {
-    let commands: Vec<_> = paths.into_iter().filter_map(|path| Command::with("DELE", path).ok()).collect();
-    for mut pending in session.control.send_all(commands) {
-        // A file that was refused is not there to be deleted.
-        if let Err(error) = pending.last().await {
-            tracing::warn!(%error, "temporary files may be left");
-            return;
+/// Temporary files that a server did not delete.
+#[derive(Debug, Default)]
+pub(crate) struct Deleted {
+    /// They were not there.
+    pub(crate) missing: Vec<Bytes>,
+    /// The server refused, or said nothing.
+    pub(crate) kept: Vec<Bytes>,
+}
+
+/// Deletes temporary files, as far as that can be done, and gives back the others.
+pub(crate) async fn delete(session: &Session, paths: &[Bytes]) -> Deleted {
+    let (mut deleted, mut commands, mut asked) = (Deleted::default(), Vec::new(), Vec::new());
+    for path in paths {
+        // Where it could not be said, it was not stored either.
+        if let Ok(command) = Command::with("DELE", path) {
+            commands.push(command);
+            asked.push(path.clone());
         }
     }
+    for (mut pending, path) in session.control.send_all(commands).into_iter().zip(asked) {
+        match pending.last().await {
+            Ok(reply) if reply.is_completion() => {}
+            Ok(reply) => {
+                let error = Error::from_reply(reply, Phase::Command, "a temporary file was not deleted");
+                let missing = error.kind() == ErrorKind::NotFound;
+                if missing { deleted.missing.push(path) } else { deleted.kept.push(path) }
+            }
+            Err(_) => deleted.kept.push(path),
+        }
+    }
+    deleted
 }
 
 fn no_pair() -> Error {

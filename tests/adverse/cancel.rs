@@ -3,6 +3,7 @@
 mod child;
 mod drops;
 mod exits;
+mod late;
 mod load;
 mod runtimes;
 mod shutdown;

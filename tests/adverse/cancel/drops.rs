@@ -22,11 +22,11 @@ enum Point {
 impl Point {
     fn any(random: &mut Random) -> Self {
         match random.below(100) {
-            0..62 => Self::Polls(random.below(3)),
-            62..84 => Self::Polls(random.below(8)),
-            84..90 => Self::Polls(random.below(50)),
-            90..95 => Self::After(Duration::from_micros(random.below(3_000))),
-            95..98 => Self::After(Duration::from_micros(random.below(20_000))),
+            0..76 => Self::Polls(random.below(3)),
+            76..90 => Self::Polls(random.below(8)),
+            90..94 => Self::Polls(random.below(50)),
+            94..97 => Self::After(Duration::from_micros(random.below(3_000))),
+            97..99 => Self::After(Duration::from_micros(random.below(20_000))),
             _ => Self::Never,
         }
     }
