@@ -273,22 +273,18 @@ async fn without_extended_block_mode_a_walk_goes_on_in_stream_mode() {
     for cannot in ["MODE", "PORT", "MLSD"] {
         // Extended block mode, at this server, is what a PORT comes with.
         let extended = AtomicBool::new(false);
-        let server = Ftpd::start(GRIDFTP, move |line| {
-            match line.split(' ').next().unwrap() {
-                "MODE" if line == "MODE E" && cannot == "MODE" => Answer::Reply("504 no such mode".into()),
-                "PORT" if cannot == "PORT" => Answer::Reply("500 I will not connect to you".into()),
-                "PORT" => {
-                    extended.store(true, SeqCst);
-                    Answer::Reply("200 yes".into())
-                }
-                "OPTS" => Answer::Reply("200 yes".into()),
-                "MLSD" if extended.swap(false, SeqCst) => {
-                    Answer::Reply("150 now\r\n426 no route to you".into())
-                }
-                "MLSD" if line == "MLSD /x" => Answer::Data(b"Type=dir; d\r\nType=file; f\r\n".to_vec()),
-                "MLSD" => Answer::Data(b"Type=file; g\r\n".to_vec()),
-                _ => Answer::Usual,
+        let server = Ftpd::start(GRIDFTP, move |line| match line.split(' ').next().unwrap() {
+            "MODE" if line == "MODE E" && cannot == "MODE" => Answer::Reply("504 no such mode".into()),
+            "PORT" if cannot == "PORT" => Answer::Reply("500 I will not connect to you".into()),
+            "PORT" => {
+                extended.store(true, SeqCst);
+                Answer::Reply("200 yes".into())
             }
+            "OPTS" => Answer::Reply("200 yes".into()),
+            "MLSD" if extended.swap(false, SeqCst) => Answer::Reply("150 now\r\n426 no route to you".into()),
+            "MLSD" if line == "MLSD /x" => Answer::Data(b"Type=dir; d\r\nType=file; f\r\n".to_vec()),
+            "MLSD" => Answer::Data(b"Type=file; g\r\n".to_vec()),
+            _ => Answer::Usual,
         })
         .await;
         let (found, errors) = all(anonymous().walk(server.url("x"))).await;
