@@ -116,6 +116,14 @@ impl DataPort {
         matches!(&self.kind, Kind::Own(port) if port.check().is_err())
     }
 
+    /// Whether anybody has ever connected to a port of our own; of C's nobody knows, and they count as reached.
+    pub(crate) fn is_reached(&self) -> bool {
+        match &self.kind {
+            Kind::C(_) => true,
+            Kind::Own(port) => port.is_reached(),
+        }
+    }
+
     /// Queues a run of incoming data; at most `window` blocks are in flight or untaken.
     pub(crate) fn read(&self, window: usize) -> ReadRun {
         let source = match &self.kind {

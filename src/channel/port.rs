@@ -61,6 +61,11 @@ impl Port {
         self.receivers.iter().try_for_each(|receiver| receiver.check())
     }
 
+    /// Whether anybody has ever connected to one of the receivers.
+    pub(super) fn is_reached(&self) -> bool {
+        self.receivers.iter().any(|receiver| receiver.is_reached())
+    }
+
     /// Nothing can be sent here.
     pub(super) fn write(&self) -> WriteRun {
         WriteRun::nowhere(&self.engine)

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -60,6 +61,7 @@ pub(super) enum Stage {
 pub(super) struct Receiver {
     state: Mutex<State>,
     stage: watch::Sender<Stage>,
+    reached: AtomicBool,
     pub(super) pool: Pool,
     pub(super) counters: Arc<Counters>,
 }
@@ -101,6 +103,7 @@ impl Receiver {
         let receiver = Arc::new(Self {
             state: Mutex::default(),
             stage: watch::Sender::new(Stage::Waiting),
+            reached: AtomicBool::new(false),
             pool: pool(&counters),
             counters: Arc::clone(&counters),
         });
@@ -168,6 +171,11 @@ impl Receiver {
     /// Why it has ended, if it has.
     pub(super) fn check(&self) -> Result<(), Failure> {
         self.state().failure.clone().map_or(Ok(()), Err)
+    }
+
+    /// Whether somebody who may has ever connected.
+    pub(super) fn is_reached(&self) -> bool {
+        self.reached.load(Ordering::Acquire)
     }
 
     /// Whether so many connections have said something in this run, or all is over.
@@ -296,6 +304,7 @@ impl Taker {
                             self.receiver.fail(violation("the server opened far more data connections than it was asked for"));
                         }
                         Ok(stream) => {
+                            self.receiver.reached.store(true, Ordering::Release);
                             // A reset has thrown away what was not read yet of the files that are due. What comes over a new
                             // connection belongs behind that, and must not be taken for it.
                             let others = halves.iter().filter_map(|(_, half)| half.get()).map(AsRef::as_ref);

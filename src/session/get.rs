@@ -150,6 +150,8 @@ impl Session {
         let Some(mut transfer) = pending.pop() else {
             return Err(Error::new(ErrorKind::Internal, Phase::Command, "no reply was expected for RETR"));
         };
+        // Part of it may have gone by in another way of doing the same.
+        transfer.within_at_most(active.limits.reply);
         for mut restart in pending {
             let reply = restart.last().await?;
             if !reply.is_intermediate() {

@@ -6,12 +6,14 @@
 //! the set is closed, all replies are awaited, and what is left is asked for again on a fresh set.
 
 mod owed;
+mod reach;
 
 use std::collections::VecDeque;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::channel::ReadRun;
 use crate::engine::{Direction, Failure};
@@ -23,6 +25,7 @@ use crate::session::get::size_of;
 use crate::session::watch::{Limits, in_step};
 use crate::session::{PendingReply, Session};
 use owed::{Heard, hear_out};
+use reach::{Reach, Wait};
 
 /// Files asked for ahead of the one that is read. With their SIZE commands this stays below the 512 that a server queues.
 const AHEAD: usize = 200;
@@ -61,6 +64,7 @@ pub(crate) struct Pipeline {
     doubts: usize,
     /// The file that is being read.
     current: Option<Current>,
+    wait: Wait,
 }
 
 /// What is asked for.
@@ -73,6 +77,8 @@ enum What {
     /// the set is told at once then, instead of being tried again.
     Listings {
         proven: bool,
+        /// The same can be had in another way, so a server that does not connect is not waited for to the last.
+        fall_back: bool,
     },
 }
 
@@ -130,12 +136,16 @@ impl Pipeline {
             restarts: RESTARTS,
             doubts: DOUBTS,
             current: None,
+            wait: Wait::default(),
         }
     }
 
     /// A pipeline of MLSDs, to which folders are [added](Self::push) as they become known.
-    pub(crate) fn listings(options: DataOptions, limits: Limits) -> Self {
-        Self { what: What::Listings { proven: false }, ..Self::new(VecDeque::new(), options, limits, false) }
+    ///
+    /// One that others may take over from ends soon if the server does not connect, and is [unreached](Self::unreached) then.
+    pub(crate) fn listings(options: DataOptions, limits: Limits, fall_back: bool) -> Self {
+        let what = What::Listings { proven: false, fall_back };
+        Self { what, ..Self::new(VecDeque::new(), options, limits, false) }
     }
 
     /// One more to be asked for, after those that wait already.
@@ -145,7 +155,7 @@ impl Pipeline {
 
     /// Whether a listing has ended well, so that data channels are known to work.
     pub(crate) fn is_proven(&self) -> bool {
-        !matches!(self.what, What::Listings { proven: false })
+        !matches!(self.what, What::Listings { proven: false, .. })
     }
 
     /// Whether a file that just failed is going to be asked for again.
@@ -172,7 +182,13 @@ impl Pipeline {
             let index = asked.item.index;
             let first = match asked.first.take() {
                 Some(first) => first,
-                None => self.first_reply(&mut asked.transfer).await,
+                None => match self.reached_reply(&mut asked.transfer).await {
+                    Some(first) => first,
+                    None => {
+                        self.asked.push_front(asked);
+                        return Err(self.never_reached());
+                    }
+                },
             };
             match first {
                 Ok(run) => {
@@ -180,8 +196,8 @@ impl Pipeline {
                     self.current = Some(Current::new(asked.item, run, asked.transfer, asked.size));
                     return Ok(Some(Next::File(index)));
                 }
-                Err(error) if is_lost(session, &error) => {
-                    // It was not answered: the next session is asked for it again.
+                Err(error) if is_lost(session, &error) || self.is_out_of_reach(&error) => {
+                    // It was not answered, or could not be done: the next session is asked for it again.
                     self.asked.push_front(asked);
                     return Err(error);
                 }
@@ -219,12 +235,14 @@ impl Pipeline {
     /// The next block of the current file; None at its confirmed end.
     pub(crate) async fn next_block(&mut self, session: &mut Session) -> Result<Option<(u64, Bytes)>> {
         loop {
+            let reach_by = self.reach_by();
             let Some(current) = &mut self.current else { return Ok(None) };
-            match current.step(self.limits).await {
+            let port = self.ready.as_ref().map(|ready| &ready.port);
+            match current.step(self.limits, reach_by.zip(port)).await {
                 Ok(Some(block)) => return Ok(Some(block)),
                 Ok(None) => {
                     self.current = None;
-                    if let What::Listings { proven } = &mut self.what {
+                    if let What::Listings { proven, .. } = &mut self.what {
                         *proven = true;
                     }
                     // Whoever is next can flow while the caller looks at this one.
@@ -245,6 +263,11 @@ impl Pipeline {
                     session.control.quit();
                     self.keep(current);
                     return Err(error);
+                }
+                Err(Stop::Unreached) => {
+                    let current = self.current.take();
+                    self.keep(current);
+                    return Err(self.never_reached());
                 }
                 Err(Stop::Set(error)) if !self.is_proven() => {
                     let current = self.current.take();
@@ -274,6 +297,7 @@ impl Pipeline {
             let (ready, _) = session.make_ready(Direction::Read, &self.options, true, Vec::new()).await?;
             ready.port.connect(Direction::Read);
             self.ready = Some(ready);
+            self.wait.begun = None;
         }
         // Asked for in batches: a command a file, as each file ends, would be a system call each.
         if self.asked.len() > AHEAD / 2 {
@@ -299,6 +323,7 @@ impl Pipeline {
             }
             replies.extend(session.control.send_all(commands));
         }
+        self.wait.begun.get_or_insert_with(Instant::now);
         let mut replies = replies.into_iter();
         for item in items {
             let size = if sizes { replies.next() } else { None };
@@ -436,6 +461,8 @@ enum Stop {
     File(Error),
     /// The set failed.
     Set(Error),
+    /// Nobody connected, and others take over.
+    Unreached,
     /// The server's answers are not those to what it was asked.
     Step(Error),
 }
@@ -462,11 +489,11 @@ impl Current {
         }
     }
 
-    async fn step(&mut self, limits: Limits) -> Result<Option<(u64, Bytes)>, Stop> {
+    async fn step(&mut self, limits: Limits, reach: Option<Reach<'_>>) -> Result<Option<(u64, Bytes)>, Stop> {
         while !self.data_ended {
             let arrival = match self.run.try_next() {
                 Some(arrival) => arrival,
-                None => self.wait(limits).await?,
+                None => self.wait(limits, reach).await?,
             };
             match arrival {
                 Ok(Some((offset, data))) => {
@@ -516,7 +543,11 @@ impl Current {
         }
     }
 
-    async fn wait(&mut self, limits: Limits) -> Result<Result<Option<(u64, Bytes)>, Failure>, Stop> {
+    async fn wait(
+        &mut self,
+        limits: Limits,
+        mut reach: Option<Reach<'_>>,
+    ) -> Result<Result<Option<(u64, Bytes)>, Failure>, Stop> {
         let (limit, error) = if self.received == 0 {
             (limits.first_byte, limits.first_byte_passed())
         } else {
@@ -536,6 +567,12 @@ impl Current {
                         self.last = Some(reply.clone());
                         return Err(Stop::Set(Error::from_reply(reply, Phase::Data, "the server ended the transfer")));
                     }
+                }
+                () = reach::time(reach), if reach.is_some() => {
+                    if reach.is_some_and(|(_, port)| !port.is_reached()) {
+                        return Err(Stop::Unreached);
+                    }
+                    reach = None;
                 }
                 () = over.as_mut() => return Err(Stop::Set(error)),
             }

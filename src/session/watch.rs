@@ -14,6 +14,9 @@ use crate::session::PendingReply;
 /// How long the server's own words are waited for when the data channel failed: they say more than "connection reset".
 pub(crate) const EXPLANATION_LIMIT: Duration = Duration::from_secs(2);
 
+/// Nobody who can connect needs longer.
+const REACH: Duration = Duration::from_secs(5);
+
 /// The limits of a transfer in progress.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -29,6 +32,17 @@ impl Limits {
             Phase::Data,
             format!("no data came within {:?} after the transfer was accepted", self.first_byte),
         )
+    }
+
+    /// How long somebody is waited for who does not connect, where the same can be had in another way: the other way needs
+    /// what is left.
+    pub(crate) fn reach(self) -> Duration {
+        (self.reply.min(self.first_byte) / 4).min(REACH)
+    }
+
+    pub(crate) fn unreached(self) -> Error {
+        let message = format!("the server did not connect to this client within {:?}", self.reach());
+        timed_out(TimeoutKind::FirstByte, Phase::Data, message)
     }
 
     pub(crate) fn stalled(self) -> Error {

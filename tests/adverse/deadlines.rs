@@ -301,6 +301,54 @@ async fn every_operation_ends_at_every_step_where_a_server_can_fall_silent() {
     report(&format!("{} operations x steps", chosen.len()), ended, begun);
 }
 
+/// A walk goes on in stream mode where the server does not connect; the limits hold for both ways together, and slow is not
+/// mute.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_walk_waits_for_one_limit_in_two_ways() {
+    for (step, act, times, sessions) in [
+        // The server cannot connect, and goes on with nothing else.
+        (Step::DataConnect, Act::Silence, 1, Some(2)),
+        (Step::DataConnect, Act::Silence, u32::MAX, None),
+        // It does not connect for longer than is waited where there is another way.
+        (Step::DataConnect, Act::Delay(REPLY / 2), 1, Some(2)),
+        // It has connected, and takes its time.
+        (Step::Accepted, Act::Delay(REPLY / 2), 1, Some(1)),
+        (Step::Data { after: 0 }, Act::Delay(FIRST_BYTE / 2), 1, Some(1)),
+    ] {
+        // What was added first is looked at first.
+        let misdeed = Play::new().at(step, act.clone()).times(times);
+        let server = Hostile::start(misdeed.file("/d/e/f", "f").file("/d/g", "g"));
+        let client = Client::builder().timeouts(Limits::Each.timeouts()).build().unwrap();
+        let begun = Instant::now();
+        let mut walk = client.walk(server.url("/d/"));
+        let mut found = Vec::new();
+        let ended = loop {
+            match walk.next_entry().await {
+                Ok(Some(entry)) => found.push(String::from_utf8(entry.path()).unwrap()),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        let took = begun.elapsed();
+        found.sort();
+        match (ended, sessions) {
+            (Ok(()), Some(sessions)) => {
+                assert_eq!(found, ["e", "e/f", "g"], "{step:?} {act:?}");
+                assert_eq!(server.times_heard("USER"), sessions, "{step:?} {act:?}");
+                assert!(took < FIRST_BYTE + GRACE, "{step:?} {act:?}: {took:?}");
+            }
+            (Err(error), None) => {
+                assert_eq!(error.kind(), ErrorKind::Timeout(TimeoutKind::Reply), "{error}");
+                // All in all once: the second way had what was left.
+                assert!(took >= REPLY && took < REPLY + GRACE, "{took:?}");
+                assert!(!error.to_string().contains(&format!("within {REPLY:?}")), "{error}");
+                assert_eq!(server.times_heard("USER"), 2);
+            }
+            (ended, _) => panic!("{step:?} {act:?}: {ended:?} {found:?}"),
+        }
+    }
+}
+
 /// A port whose SYNs are swallowed: its queue of one is full, and nobody takes from it.
 fn deaf() -> (SocketAddr, Vec<OwnedFd>) {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));

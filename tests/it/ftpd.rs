@@ -14,6 +14,8 @@ pub(crate) enum Answer {
     Usual,
     /// These words, without the line end. Lines of a reply are separated by CR LF.
     Reply(String),
+    /// No word; what comes behind is answered.
+    Nothing,
     /// 150, these bytes on the data connection, 226.
     Data(Vec<u8>),
     /// 150, and these bytes again and again until the client has had enough.
@@ -90,6 +92,7 @@ async fn serve(
         log.lock().unwrap().push(line.clone());
         match answer(&line) {
             Answer::Usual => {}
+            Answer::Nothing => continue,
             Answer::Reply(words) => {
                 writer.write_all(format!("{words}\r\n").as_bytes()).await?;
                 continue;

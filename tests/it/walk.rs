@@ -1,13 +1,16 @@
 //! Walks of whole trees.
 
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use gridftp::options::{Timeouts, TransferMode};
-use gridftp::{Client, ErrorKind, NotEntered, WalkEntry, WalkStream};
+use gridftp::{Client, ErrorKind, NotEntered, TimeoutKind, WalkEntry, WalkStream};
 use gridftp_lab::{PlainServer, Server};
 
 use crate::ftpd::{Answer, Ftpd};
@@ -269,24 +272,19 @@ async fn without_extended_block_mode_a_walk_goes_on_in_stream_mode() {
     const GRIDFTP: &[&str] = &["MLST Type*;Size*;Modify*;", "PARALLEL", "ERET"];
     for cannot in ["MODE", "PORT", "MLSD"] {
         // Extended block mode, at this server, is what a PORT comes with.
-        let extended = std::sync::atomic::AtomicBool::new(false);
-        let server = Ftpd::start(GRIDFTP, move |line| {
-            use std::sync::atomic::Ordering::SeqCst;
-            match line.split(' ').next().unwrap() {
-                "MODE" if line == "MODE E" && cannot == "MODE" => Answer::Reply("504 no such mode".into()),
-                "PORT" if cannot == "PORT" => Answer::Reply("500 I will not connect to you".into()),
-                "PORT" => {
-                    extended.store(true, SeqCst);
-                    Answer::Reply("200 yes".into())
-                }
-                "OPTS" => Answer::Reply("200 yes".into()),
-                "MLSD" if extended.swap(false, SeqCst) => {
-                    Answer::Reply("150 now\r\n426 no route to you".into())
-                }
-                "MLSD" if line == "MLSD /x" => Answer::Data(b"Type=dir; d\r\nType=file; f\r\n".to_vec()),
-                "MLSD" => Answer::Data(b"Type=file; g\r\n".to_vec()),
-                _ => Answer::Usual,
+        let extended = AtomicBool::new(false);
+        let server = Ftpd::start(GRIDFTP, move |line| match line.split(' ').next().unwrap() {
+            "MODE" if line == "MODE E" && cannot == "MODE" => Answer::Reply("504 no such mode".into()),
+            "PORT" if cannot == "PORT" => Answer::Reply("500 I will not connect to you".into()),
+            "PORT" => {
+                extended.store(true, SeqCst);
+                Answer::Reply("200 yes".into())
             }
+            "OPTS" => Answer::Reply("200 yes".into()),
+            "MLSD" if extended.swap(false, SeqCst) => Answer::Reply("150 now\r\n426 no route to you".into()),
+            "MLSD" if line == "MLSD /x" => Answer::Data(b"Type=dir; d\r\nType=file; f\r\n".to_vec()),
+            "MLSD" => Answer::Data(b"Type=file; g\r\n".to_vec()),
+            _ => Answer::Usual,
         })
         .await;
         let (found, errors) = all(anonymous().walk(server.url("x"))).await;
@@ -298,29 +296,79 @@ async fn without_extended_block_mode_a_walk_goes_on_in_stream_mode() {
     }
 }
 
-/// One that says nothing after the listing was accepted: data that never comes is waited for a while, and then otherwise.
+/// What a server says that cannot reach this client; `connects` tells whether it does, and sends nothing.
+async fn mute_in_extended_block_mode(says: fn() -> Answer, connects: bool) -> Ftpd {
+    const GRIDFTP: &[&str] = &["MLST Type*;Size*;Modify*;", "PARALLEL", "ERET"];
+    let extended = AtomicBool::new(false);
+    let held = Mutex::new(Vec::new());
+    Ftpd::start(GRIDFTP, move |line| match line.split(' ').next().unwrap() {
+        "PORT" => {
+            extended.store(true, SeqCst);
+            if connects {
+                let numbers: Vec<u8> = line[5..].split(',').map(|number| number.parse().unwrap()).collect();
+                let port = u16::from_be_bytes([numbers[4], numbers[5]]);
+                held.lock().unwrap().push(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap());
+            }
+            Answer::Reply("200 yes".into())
+        }
+        "OPTS" => Answer::Reply("200 yes".into()),
+        "MLSD" if extended.swap(false, SeqCst) => says(),
+        "MLSD" if line == "MLSD /x" => Answer::Data(b"Type=dir; d\r\nType=file;Size=7; f\r\n".to_vec()),
+        "MLSD" => Answer::Data(b"Type=file;Size=9; g\r\n".to_vec()),
+        _ => Answer::Usual,
+    })
+    .await
+}
+
+const MUTE: [fn() -> Answer; 2] = [|| Answer::Reply("150 now".into()), || Answer::Nothing];
+
+/// One that accepts and then cannot connect, and one that connects before it accepts: a part of the limit is waited, and the
+/// rest is for the other way. Others say that they could not.
 #[tokio::test]
 async fn a_server_that_cannot_reach_this_client_is_noticed() {
-    const GRIDFTP: &[&str] = &["MLST Type*;Size*;Modify*;", "PARALLEL", "ERET"];
-    let extended = std::sync::atomic::AtomicBool::new(false);
-    let server = Ftpd::start(GRIDFTP, move |line| {
-        use std::sync::atomic::Ordering::SeqCst;
-        match line.split(' ').next().unwrap() {
-            "PORT" => {
-                extended.store(true, SeqCst);
-                Answer::Reply("200 yes".into())
-            }
-            "OPTS" => Answer::Reply("200 yes".into()),
-            "MLSD" if extended.swap(false, SeqCst) => Answer::Reply("150 now".into()),
-            "MLSD" => Answer::Data(b"Type=file; f\r\n".to_vec()),
-            _ => Answer::Usual,
-        }
-    })
-    .await;
-    let limits = Timeouts::default().first_byte(Duration::from_millis(300));
-    let (found, errors) = all(anonymous().walk(server.url("x")).timeouts(limits)).await;
-    assert!(errors.is_empty(), "{errors:?}");
-    assert_eq!(paths(&found), ["f"]);
+    let limit = Duration::from_secs(4);
+    let limits = Timeouts::default().first_byte(limit).reply(limit);
+    let refused: [fn() -> Answer; 2] = [
+        || Answer::Reply("425 cannot open a data connection".into()),
+        || Answer::Reply("500-Command failed. : globus_xio: Unable to connect\r\n500 End.".into()),
+    ];
+    for says in MUTE.into_iter().chain(refused) {
+        let server = mute_in_extended_block_mode(says, false).await;
+        let begun = Instant::now();
+        let (found, errors) = all(anonymous().walk(server.url("x")).timeouts(limits)).await;
+        let took = begun.elapsed();
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(paths(&found), ["d", "d/g", "f"]);
+        let sizes: Vec<_> = found.iter().map(|entry| entry.entry().size()).collect();
+        assert_eq!(sizes, [None, Some(9), Some(7)]);
+        assert!(took < limit / 2, "{took:?}");
+        // Nothing is asked behind what was not answered: the session is closed, and another one lists all again.
+        let heard = server.heard();
+        let at = |start: &str, skip| {
+            let hits = heard.iter().enumerate().filter(|(_, line)| line.starts_with(start)).map(|(at, _)| at);
+            hits.skip(skip).collect::<Vec<_>>()
+        };
+        let (asked, logins) = (at("MLSD /x", 0), at("USER", 1));
+        assert!(asked[0] < logins[0] && logins[0] < asked[1], "{heard:?}");
+    }
+}
+
+/// One that connects and says or sends no more: its deadline is final, and passes only once.
+#[tokio::test]
+async fn a_mute_server_that_reaches_this_client_is_not_asked_in_another_way() {
+    let limit = Duration::from_millis(800);
+    let limits = Timeouts::default().first_byte(limit).reply(limit);
+    for (says, kind) in MUTE.into_iter().zip([TimeoutKind::FirstByte, TimeoutKind::Reply]) {
+        let server = mute_in_extended_block_mode(says, true).await;
+        let begun = Instant::now();
+        let (found, errors) = all(anonymous().walk(server.url("x")).timeouts(limits)).await;
+        let took = begun.elapsed();
+        assert!(found.is_empty() && errors.len() == 1, "{found:?} {errors:?}");
+        assert_eq!(errors[0].kind(), ErrorKind::Timeout(kind), "{}", errors[0]);
+        assert!(took >= limit && took < limit + Duration::from_secs(1), "{took:?}");
+        let asked = server.heard().iter().filter(|line| line.starts_with("MLSD")).count();
+        assert_eq!(asked, 1, "{:?}", server.heard());
+    }
 }
 
 #[tokio::test]

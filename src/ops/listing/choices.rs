@@ -1,6 +1,8 @@
 //! The choices that listings and walks have in common, and their setters. In whose name they run is a matter of the client
 //! (`Client::with_credential`, `Client::with_subject`).
 
+use std::time::Duration;
+
 use tracing::Span;
 
 use crate::client::{Client, SessionOptions, span};
@@ -17,6 +19,8 @@ pub(crate) struct Choices {
     pub(crate) options: DataOptions,
     pub(crate) session: SessionOptions,
     pub(crate) timeouts: Timeouts,
+    /// How long the same was waited for already, in another way: so much is taken from the limits of the transfer.
+    pub(crate) spent: Duration,
 }
 
 impl Choices {
@@ -27,6 +31,7 @@ impl Choices {
             options: DataOptions::default(),
             session: SessionOptions::default(),
             timeouts: *client.timeouts(),
+            spent: Duration::ZERO,
         }
     }
 
@@ -46,8 +51,8 @@ impl Choices {
 
     pub(crate) fn limits(&self) -> Limits {
         Limits {
-            reply: self.timeouts.reply_limit(),
-            first_byte: self.timeouts.first_byte_limit(),
+            reply: self.timeouts.reply_limit().saturating_sub(self.spent),
+            first_byte: self.timeouts.first_byte_limit().saturating_sub(self.spent),
             stall: self.timeouts.stall_limit(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
@@ -231,7 +232,7 @@ impl Driver {
             });
         } else {
             // The receiver lives as long as this does.
-            drop(self.jobs.send(Job { index, url }));
+            drop(self.jobs.send(Job { index, url, spent: Duration::ZERO }));
         }
         self.under_way.insert(index, task);
     }
@@ -260,19 +261,19 @@ impl Driver {
                 self.plan.listed(task);
                 said
             }
-            Report::NoPipeline(indices, error) => {
+            Report::NoPipeline { indices, error, spent } => {
                 tracing::debug!(%error, "folders are listed one by one, over connections of their own");
                 self.start_one_by_one();
                 for index in indices {
                     if let Some(task) = self.under_way.get(&index) {
-                        drop(self.jobs.send(Job { index, url: task.folder.url.clone() }));
+                        drop(self.jobs.send(Job { index, url: task.folder.url.clone(), spent }));
                     }
                 }
                 true
             }
             Report::Checked(index, Checked::Folder) => {
                 if let Some(task) = self.under_way.get(&index) {
-                    drop(self.jobs.send(Job { index, url: task.folder.url.clone() }));
+                    drop(self.jobs.send(Job { index, url: task.folder.url.clone(), spent: Duration::ZERO }));
                 }
                 true
             }

@@ -25,14 +25,12 @@ const BATCH: usize = 1024;
 /// Sessions that may be lost, without a listing that ended well in between, before no new one is made.
 const LOST_SESSIONS: usize = 3;
 
-/// How long the first data of a pipeline is waited for where there is another way: a server that cannot reach this client
-/// says so seldom.
-const REACHABLE: Duration = Duration::from_secs(15);
-
 /// A folder to be listed.
 pub(super) struct Job {
     pub(super) index: usize,
     pub(super) url: Url,
+    /// How long it was waited for already, in another way.
+    pub(super) spent: Duration,
 }
 
 /// What a lister has to say about a folder.
@@ -40,7 +38,11 @@ pub(super) enum Report {
     Entries(usize, Vec<Result<Entry>>),
     Ended(usize, Result<()>),
     /// Pipelining is not to be had from this server. The folders that were given to it have not been listed.
-    NoPipeline(Vec<usize>, Error),
+    NoPipeline {
+        indices: Vec<usize>,
+        error: Error,
+        spent: Duration,
+    },
     /// What looked like a folder was asked to be removed as a file.
     Checked(usize, Checked),
 }
@@ -80,10 +82,10 @@ impl Lister {
 
     /// Lists folder after folder, each on a session of the pool.
     pub(super) async fn one_by_one(self) {
-        while let Some(Job { index, url }) = self.next_job().await {
+        while let Some(Job { index, url, spent }) = self.next_job().await {
             let mut tries = LOST_SESSIONS;
             let result = loop {
-                match self.one(index, &url).await {
+                match self.one(index, &url, spent).await {
                     Err((error, false)) if may_go_on(&error) && tries > 0 => {
                         tracing::debug!(%error, "a folder is listed once more");
                         tries -= 1;
@@ -97,10 +99,11 @@ impl Lister {
     }
 
     /// An error comes with whether entries were reported, so that the folder cannot be listed again unnoticed.
-    async fn one(&self, index: usize, url: &Url) -> Result<(), (Error, bool)> {
+    async fn one(&self, index: usize, url: &Url, spent: Duration) -> Result<(), (Error, bool)> {
         let mut choices = self.choices.clone();
         choices.url = Ok(url.clone());
         choices.options.mode = TransferMode::Stream;
+        choices.spent = spent;
         let mut listing = ListStream::new(RawListing::new(choices, None)).dot_entries(true);
         let (mut batch, mut shown) = (Vec::new(), false);
         loop {
@@ -134,11 +137,7 @@ impl Lister {
 
     /// Lists folders over one pipeline.
     pub(super) async fn queued(self, url: Url, lease: Exclusive, options: DataOptions, fall_back: bool) {
-        let mut limits = self.choices.limits();
-        if fall_back {
-            limits.first_byte = limits.first_byte.min(REACHABLE);
-        }
-        let pipeline = Pipeline::listings(options, limits);
+        let pipeline = Pipeline::listings(options, self.choices.limits(), fall_back);
         let mut queued = Queued {
             lister: self,
             url,
@@ -349,10 +348,15 @@ impl Queued {
         }
         self.lease = None;
         let left: Vec<_> = self.urls.drain().collect();
-        let silent = matches!(error.kind(), ErrorKind::Timeout(_));
+        let unreached = self.pipeline.unreached();
+        // A server that is silent towards a client that it reaches would be as silent in another way.
+        let silent = matches!(error.kind(), ErrorKind::Timeout(_)) && unreached.is_none();
         if self.fall_back && !self.pipeline.is_proven() && !silent {
-            let left = left.into_iter().map(|(index, _)| index).collect();
-            self.lister.report(Report::NoPipeline(left, error)).await;
+            let indices = left.into_iter().map(|(index, _)| index).collect();
+            // The listener closes first: what connects late is refused.
+            self.pipeline.restart();
+            let spent = unreached.unwrap_or_default();
+            self.lister.report(Report::NoPipeline { indices, error, spent }).await;
             return;
         }
         for (index, _) in left {

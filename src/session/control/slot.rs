@@ -222,6 +222,13 @@ impl PendingReply {
         self.shared.wake.notify_one();
     }
 
+    /// [`Self::within`] that limit, if it is shorter than the connection's.
+    pub(crate) fn within_at_most(&self, limit: Duration) {
+        if limit < self.shared.reply_limit {
+            self.within(limit);
+        }
+    }
+
     /// Closes the connection: the reply may never come, and nobody shall wait behind it.
     pub(crate) fn give_up(&self) {
         self.shared.lock().abandoned = true;
