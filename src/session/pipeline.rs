@@ -206,9 +206,14 @@ impl Pipeline {
                     self.doubts -= 1;
                     let mut behind = self.put_back();
                     self.waiting.push_front(asked.item);
-                    hear_out(session, None, &mut behind, self.limits.reply)
-                        .await
-                        .map_err(Heard::into_error)?;
+                    let limit = self.limits.reply;
+                    let hear = hear_out(session, None, &mut behind, limit);
+                    // All of them together: each could be put off by preliminary replies.
+                    let Ok(heard) = tokio::time::timeout(limit, hear).await else {
+                        session.control.quit();
+                        return Err(self.limits.not_ended());
+                    };
+                    heard.map_err(Heard::into_error)?;
                 }
                 Err(error) => return Ok(Some(Next::Refused(index, error))),
             }
