@@ -192,6 +192,8 @@ impl Connection {
         self.last_count = left;
         while left > 0 {
             let size = usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK_BYTES);
+            // Before a place in the window is taken: those that lag behind need it.
+            feed.in_sight(offset).await?;
             match feed.permits.acquire().await {
                 Ok(permit) => permit.forget(),
                 // Nobody closes it.

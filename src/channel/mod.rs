@@ -188,6 +188,17 @@ impl ReadRun {
         arrival.map(|arrival| self.note(arrival))
     }
 
+    /// For those who read in order: no byte from `offset` on is taken for now, as far as whole MiB go, so that connections that
+    /// run ahead wait for those that lag behind. It goes up as the reader goes on. C's connections know nothing of it.
+    ///
+    /// A server that sends later bytes first on the very connection that is to bring the earlier ones is waited for in vain,
+    /// until the deadline.
+    pub(crate) fn hold_from(&self, offset: u64) {
+        if let Source::Own(run) = &self.source {
+            run.hold_from(offset);
+        }
+    }
+
     /// Whether what came so far is one stretch of bytes, from offset 0 if `from_zero`.
     pub(crate) fn is_gapless(&self, from_zero: bool) -> bool {
         self.ledger.as_ref().is_none_or(|ledger| ledger.is_gapless(from_zero))

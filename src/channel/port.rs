@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::listen;
 use super::receiver::{Arrival, Feed, Receiver};
@@ -46,14 +46,16 @@ impl Port {
     /// Begins at every stripe at once; the run ends with the last of them, or with the first failure.
     pub(super) fn read(&self, window: usize) -> Run {
         let (sender, arrivals) = mpsc::unbounded_channel();
+        let (horizon, sight) = watch::channel(u64::MAX);
         let window = window.div_ceil(self.receivers.len().max(1)).max(1);
         let begin = |(source, receiver): (usize, &Arc<Receiver>)| {
             let permits = Arc::new(Semaphore::new(window));
-            let feed = Feed { arrivals: sender.clone(), permits: Arc::clone(&permits), source };
+            let (arrivals, horizon) = (sender.clone(), sight.clone());
+            let feed = Feed { arrivals, permits: Arc::clone(&permits), horizon, source };
             Source { run: receiver.begin(feed), receiver: Arc::clone(receiver), permits }
         };
         let sources: Vec<_> = self.receivers.iter().enumerate().map(begin).collect();
-        Run { open: sources.len(), sources, arrivals, ended: false }
+        Run { open: sources.len(), sources, arrivals, horizon, ended: false }
     }
 
     /// Why one of the receivers has ended, if one has.
@@ -95,12 +97,27 @@ pub(super) struct Run {
     /// Sources that have not ended.
     open: usize,
     arrivals: mpsc::UnboundedReceiver<Arrival>,
+    /// Where the connections stop for now.
+    horizon: watch::Sender<u64>,
     ended: bool,
 }
+
+/// The horizon is moved in steps of this many bytes: each tells all connections.
+const HORIZON_STEP: u64 = 1 << 20;
 
 type Block = (u64, Bytes);
 
 impl Run {
+    pub(super) fn hold_from(&self, offset: u64) {
+        self.horizon.send_if_modified(|horizon| {
+            let moved = horizon.abs_diff(offset) >= HORIZON_STEP;
+            if moved {
+                *horizon = offset;
+            }
+            moved
+        });
+    }
+
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Block>, Failure>> {
         if self.ended {
             return Poll::Ready(Ok(None));

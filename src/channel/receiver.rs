@@ -35,10 +35,22 @@ pub(super) struct Feed {
     pub(super) arrivals: mpsc::UnboundedSender<Arrival>,
     /// One permit a block: taken before it is read, given back when it was taken.
     pub(super) permits: Arc<Semaphore>,
+    /// No byte from this offset on is taken for now: its reader could not hold it.
+    pub(super) horizon: watch::Receiver<u64>,
     pub(super) source: usize,
 }
 
 impl Feed {
+    /// Waits until the reader can do with the byte at `offset`.
+    pub(super) async fn in_sight(&self, offset: u64) -> Result<(), Failure> {
+        if offset < *self.horizon.borrow() {
+            return Ok(());
+        }
+        // An error is that the reader has gone, and the run with it.
+        let moved = self.horizon.clone().wait_for(|horizon| offset < *horizon).await.map(drop);
+        moved.map_err(|_| Failure::gone())
+    }
+
     fn end(&self, how: Result<(), Failure>) {
         // Nobody may be there any more.
         let _ = self.arrivals.send(Arrival::End(how));

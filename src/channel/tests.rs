@@ -414,6 +414,61 @@ async fn no_more_than_the_window_is_taken_from_the_network() {
     settled().await;
 }
 
+/// For a reader in order: a connection that runs ahead stops where the reader could not hold more, and takes no place in the
+/// window meanwhile.
+#[tokio::test]
+async fn a_connection_that_runs_ahead_waits_for_the_one_that_lags() {
+    const MIB: u64 = 1 << 20;
+    let (port, at) = port().await;
+    let mut run = port.read(2);
+    run.hold_from(4 * MIB);
+    let (mut early, mut late) = (peer(at).await, peer(at).await);
+    let contents = gridftp_lab::random_bytes(1, 24 << 20);
+    let (first, rest) = contents.split_at(1 << 20);
+    let ahead: Vec<_> = rest
+        .chunks(1 << 20)
+        .zip(1..)
+        .flat_map(|(piece, n)| block(n * MIB, piece))
+        .chain(header(EOD, 0, 0))
+        .collect();
+    let server = tokio::spawn(async move {
+        send(&mut early, ahead).await;
+        early
+    });
+    let (mut got, mut here) = (vec![0; contents.len()], 0);
+    let mut take = |(offset, data): (u64, Bytes)| {
+        let at = usize::try_from(offset).unwrap();
+        got[at..at + data.len()].copy_from_slice(&data);
+        here += data.len();
+        here
+    };
+    while take(soon("what is in sight", run.next()).await.unwrap().unwrap()) < 3 << 20 {}
+    let more = tokio::time::timeout(Duration::from_millis(200), run.next()).await;
+    assert!(more.is_err(), "{more:?}");
+    send(&mut late, [block(0, first), eof(2)].concat()).await;
+    while take(soon("the first", run.next()).await.unwrap().unwrap()) < 4 << 20 {}
+    // As a reader goes on.
+    let mut horizon = 4 * MIB;
+    loop {
+        horizon += MIB / 3;
+        run.hold_from(horizon);
+        let next = tokio::time::timeout(Duration::from_millis(20), run.next()).await;
+        match next {
+            Ok(block) => match block.unwrap() {
+                Some((offset, data)) => {
+                    assert!(offset < horizon, "{offset} {horizon}");
+                    take((offset, data));
+                }
+                None => break,
+            },
+            Err(_) => assert!(horizon < 40 * MIB),
+        }
+    }
+    assert!(got == contents);
+    drop((port, server.await.unwrap()));
+    settled().await;
+}
+
 #[tokio::test]
 async fn a_run_that_is_dropped_closes_the_connections_and_gives_everything_back() {
     for n in 0..50 {

@@ -209,6 +209,11 @@ impl Get {
         Ok(marker)
     }
 
+    /// Has connections wait that are so far ahead of a reader in order.
+    pub(super) fn hold_from(&self, offset: u64) {
+        self.active.hold_from(offset);
+    }
+
     /// The bytes that are not asked for.
     pub(super) fn left_out(&self) -> crate::types::RangeSet {
         self.active.left_out()
@@ -246,7 +251,8 @@ impl Get {
 
     /// The same as a byte stream, in order.
     ///
-    /// In extended block mode, blocks that come early are held in memory: 64 MiB at most, then it is an error.
+    /// In extended block mode, blocks that come early are held in memory: 64 MiB at most. Connections that run further ahead wait
+    /// for the others; where C receives (protected channels) that is an error instead.
     pub fn into_reader(self) -> Reader {
         Reader::new(self)
     }

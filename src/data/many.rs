@@ -292,7 +292,9 @@ impl ManyFile<'_> {
         let mut reorder = Reorder::starting_at(0);
         let mut only = Bytes::new();
         let mut whole = BytesMut::new();
-        while let Some(block) = self.next_block().await? {
+        loop {
+            self.many.pipeline.hold_from(reorder.horizon());
+            let Some(block) = self.next_block().await? else { break };
             reorder.insert(block.offset, block.data).map_err(|error| error.with_url(self.url()))?;
             while let Some(data) = reorder.next() {
                 if only.is_empty() && whole.is_empty() {

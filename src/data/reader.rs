@@ -63,6 +63,7 @@ impl Reader {
             if self.over {
                 break Ok(None);
             }
+            self.get.hold_from(self.reorder.horizon());
             match ready!(self.get.poll_block(cx)) {
                 Ok(Some(block)) => {
                     if let Err(error) = self.reorder.insert(block.offset, block.data) {

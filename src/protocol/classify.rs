@@ -163,7 +163,15 @@ impl Words {
                 ErrorKind::PermissionDenied,
             ),
             (
-                &["connection re", "connection closed", "connection timed out", "broken pipe", "end-of-file"],
+                &[
+                    "connection re",
+                    "connection closed",
+                    "connection timed out",
+                    "broken pipe",
+                    "end-of-file",
+                    // The stock server's own library, of a data channel that broke under it.
+                    "handle not in the proper state",
+                ],
                 ErrorKind::ConnectionLost,
             ),
             (

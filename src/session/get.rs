@@ -331,6 +331,14 @@ impl ActiveGet {
         Poll::Ready(result)
     }
 
+    /// The caller reads in order, and holds what comes before `offset`; connections that are further wait.
+    pub(crate) fn hold_from(&self, offset: u64) {
+        // Text has other offsets on the wire than here; it comes in one stream, and in order.
+        if let (Some(flow), None) = (&self.flow, &self.text) {
+            flow.run.hold_from(offset.saturating_sub(self.base_offset));
+        }
+    }
+
     fn poll_flow(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(u64, Bytes)>>> {
         if let Some(reason) = &mut self.reason {
             return reason.as_mut().poll(cx).map(Err);

@@ -5,6 +5,7 @@
 //! which overtakes replies waits unread; a refused RETR takes nothing from the channel; after an error behind an acceptance
 //! the set is closed, all replies are awaited, and what is left is asked for again on a fresh set.
 
+mod current;
 mod owed;
 mod reach;
 
@@ -17,15 +18,15 @@ use tokio::time::Instant;
 
 use crate::channel::ReadRun;
 use crate::engine::{Direction, Failure};
-use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
+use crate::error::{Error, ErrorKind, Phase, Reply, Result};
 use crate::options::DataOptions;
 use crate::protocol::command::Command;
 use crate::session::channel::Ready;
-use crate::session::get::size_of;
-use crate::session::watch::{Limits, in_step};
+use crate::session::watch::Limits;
 use crate::session::{PendingReply, Session};
+use current::{Current, Stop};
 use owed::{Heard, hear_out};
-use reach::{Reach, Wait};
+use reach::Wait;
 
 /// Files asked for ahead of the one that is read. With their SIZE commands this stays below the 512 that a server queues.
 const AHEAD: usize = 200;
@@ -90,24 +91,6 @@ struct Asked {
     transfer: PendingReply,
     /// What the first reply was, once it is there: an accepted file has its run, every other one its error.
     first: Option<Result<ReadRun>>,
-}
-
-/// The file that is being read.
-#[derive(Debug)]
-struct Current {
-    index: usize,
-    item: Item,
-    run: ReadRun,
-    transfer: PendingReply,
-    size: Option<PendingReply>,
-    /// Known once the reply to SIZE was read.
-    expected: Option<u64>,
-    received: u64,
-    /// Data of this file went to the caller: it cannot be asked for again unnoticed.
-    shown: bool,
-    data_ended: bool,
-    /// The final reply, once it is there, whatever it says: it comes only once.
-    last: Option<Reply>,
 }
 
 /// What comes next from a pipeline.
@@ -449,6 +432,13 @@ impl Pipeline {
         self.current.as_ref().map(|current| current.index)
     }
 
+    /// The caller reads the current file in order, and holds what comes before `offset`; connections that are further wait.
+    pub(crate) fn hold_from(&self, offset: u64) {
+        if let Some(current) = &self.current {
+            current.run.hold_from(offset);
+        }
+    }
+
     /// Forgets a broken session: what was not finished is asked for again on the next one.
     pub(crate) fn restart(&mut self) {
         self.ready = None;
@@ -457,130 +447,6 @@ impl Pipeline {
         let items: Vec<_> = current.into_iter().chain(asked).collect();
         for item in items.into_iter().rev() {
             self.waiting.push_front(item);
-        }
-    }
-}
-
-enum Stop {
-    /// This file failed; the set is well.
-    File(Error),
-    /// The set failed.
-    Set(Error),
-    /// Nobody connected, and others take over.
-    Unreached,
-    /// The server's answers are not those to what it was asked.
-    Step(Error),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::File(error)
-    }
-}
-
-impl Current {
-    fn new(item: Item, run: ReadRun, transfer: PendingReply, size: Option<PendingReply>) -> Self {
-        Self {
-            index: item.index,
-            item,
-            run,
-            transfer,
-            size,
-            expected: None,
-            received: 0,
-            shown: false,
-            data_ended: false,
-            last: None,
-        }
-    }
-
-    async fn step(&mut self, limits: Limits, reach: Option<Reach<'_>>) -> Result<Option<(u64, Bytes)>, Stop> {
-        while !self.data_ended {
-            let arrival = match self.run.try_next() {
-                Some(arrival) => arrival,
-                None => self.wait(limits, reach).await?,
-            };
-            match arrival {
-                Ok(Some((offset, data))) => {
-                    self.received += u64::try_from(data.len()).unwrap_or(u64::MAX);
-                    self.shown = true;
-                    return Ok(Some((offset, data)));
-                }
-                Ok(None) => self.data_ended = true,
-                Err(failure) => return Err(Stop::Set(broken(failure))),
-            }
-        }
-        if let Some(mut size) = self.size.take() {
-            // Asked before RETR, so its reply has been read long ago.
-            self.expected = size_of(&size.last().await?);
-        }
-        let reply = match self.last.take() {
-            Some(reply) => reply,
-            None => match tokio::time::timeout(limits.stall, self.transfer.last()).await {
-                Ok(reply) => reply.map_err(|error| error.with_phase(Phase::Completion))?,
-                Err(_) => return Err(Stop::Set(limits.unconfirmed())),
-            },
-        };
-        let reply = in_step(reply).map_err(Stop::Step)?;
-        if !reply.is_completion() {
-            self.last = Some(reply.clone());
-            let error =
-                Error::from_reply(reply, Phase::Completion, "the server did not complete the transfer");
-            return Err(Stop::Set(error));
-        }
-        match self.expected {
-            Some(expected) if expected != self.received => {
-                let message = format!("the server announced {expected} bytes and sent {}", self.received);
-                // Bytes too few or too many may be the next file's: nothing that is on this set can be believed any more.
-                self.last = Some(reply);
-                Err(Stop::Set(Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Server)))
-            }
-            // With or without a size: as no byte comes twice, a file without gaps is all of it.
-            _ if !self.run.is_gapless(true) => Err(Stop::File(
-                Error::new(
-                    ErrorKind::Truncated,
-                    Phase::Data,
-                    "the server ended the transfer, and some bytes of the file have not come",
-                )
-                .with_side(Side::Server),
-            )),
-            _ => Ok(None),
-        }
-    }
-
-    async fn wait(
-        &mut self,
-        limits: Limits,
-        mut reach: Option<Reach<'_>>,
-    ) -> Result<Result<Option<(u64, Bytes)>, Failure>, Stop> {
-        let (limit, error) = if self.received == 0 {
-            (limits.first_byte, limits.first_byte_passed())
-        } else {
-            (limits.stall, limits.stalled())
-        };
-        // One limit for all of it: a server that says something now and then sends no data by that.
-        let mut over = std::pin::pin!(tokio::time::sleep(limit));
-        loop {
-            tokio::select! {
-                biased;
-                arrival = self.run.next() => return Ok(arrival),
-                reply = self.transfer.next(), if self.last.is_none() => {
-                    let reply = reply.map_err(|error| error.with_phase(Phase::Data))?;
-                    if reply.is_completion() {
-                        self.last = Some(reply);
-                    } else if !reply.is_preliminary() {
-                        self.last = Some(reply.clone());
-                        return Err(Stop::Set(Error::from_reply(reply, Phase::Data, "the server ended the transfer")));
-                    }
-                }
-                () = reach::time(reach), if reach.is_some() => {
-                    if reach.is_some_and(|(_, port)| !port.is_reached()) {
-                        return Err(Stop::Unreached);
-                    }
-                    reach = None;
-                }
-                () = over.as_mut() => return Err(Stop::Set(error)),
-            }
         }
     }
 }

@@ -10,6 +10,9 @@ use crate::types::RangeSet;
 /// Bytes of early blocks that are held at most.
 const LIMIT_BYTES: usize = 64 << 20;
 
+/// How much less than that a connection may be ahead: it stops between pieces of a block.
+const MARGIN_BYTES: usize = 2 << 20;
+
 /// Blocks that came early. What overlaps is cut: each byte of the file is given once.
 #[derive(Debug, Default)]
 pub(crate) struct Reorder {
@@ -34,6 +37,11 @@ impl Reorder {
     /// The byte that comes next.
     pub(crate) fn position(&self) -> u64 {
         self.position
+    }
+
+    /// The first byte that is too far ahead to be held, if all before it came but the next.
+    pub(crate) fn horizon(&self) -> u64 {
+        self.position.saturating_add(u64::try_from(LIMIT_BYTES - MARGIN_BYTES).unwrap_or(u64::MAX))
     }
 
     /// Takes a block in.

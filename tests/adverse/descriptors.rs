@@ -14,7 +14,7 @@ use gridftp::{Bytes, Client, ErrorKind, Phase, Side};
 use gridftp_lab::{Pki, Server, random_bytes};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::support::{alone, anonymous, builder, eventually, open_descriptors, trusting, with_proxy};
@@ -95,7 +95,8 @@ fn each_place_that_needs_a_descriptor_says_so() {
         // The hard limit as well: the engine raises the other one.
         setrlimit(Resource::Nofile, Rlimit { current: Some(256), maximum: Some(256) }).unwrap();
         std::fs::write(plain.dir().join("f"), "f").unwrap();
-        let client = anonymous();
+        // One session: where a transfer's has not been given back yet, the next would need another connection.
+        let client = builder().sessions_per_endpoint(1).build().unwrap();
         let url = plain.url("f");
         let by_name = url.replace("127.0.0.1", "localhost");
 
@@ -106,19 +107,25 @@ fn each_place_that_needs_a_descriptor_says_so() {
         too_many(with_proxy(&pki).size(secure.url("f")).await.map(drop), Phase::Credential);
         drop(held);
 
-        // With the session and the engine there, data connections need more.
+        // With the session and the engine there, data connections need more. A server that was told already, and waits for them in
+        // vain, is left: so each has a session that was there before.
         assert_eq!(client.size(&url).await.unwrap(), 1);
         gridftp::init().unwrap();
-        let held = hold(usize::MAX);
-        assert_eq!(client.size(&url).await.unwrap(), 1);
-        too_many(client.get(&url).await.map(drop), Phase::DataSetup);
-        too_many(
-            client.get(&url).mode(TransferMode::ExtendedBlock).parallelism(4).await.map(drop),
-            Phase::DataSetup,
-        );
-        too_many(client.put(plain.url("new")).await.map(drop), Phase::DataSetup);
-        too_many(client.put(plain.url("new")).parallelism(4).await.map(drop), Phase::DataSetup);
-        drop(held);
+        for (mode, parallelism) in crate::support::WAYS {
+            for put in [false, true] {
+                assert_eq!(client.size(&url).await.unwrap(), 1);
+                let held = hold(usize::MAX);
+                assert_eq!(client.size(&url).await.unwrap(), 1);
+                if put {
+                    let put = client.put(plain.url("new")).mode(mode).parallelism(parallelism);
+                    too_many(put.await.map(drop), Phase::DataSetup);
+                } else {
+                    let get = client.get(&url).mode(mode).parallelism(parallelism);
+                    too_many(get.await.map(drop), Phase::DataSetup);
+                }
+                drop(held);
+            }
+        }
 
         // A credential that is in memory already: the handshake reads certificates, and needs a descriptor for each.
         let pem = std::fs::read(pki.proxy()).unwrap();
@@ -197,8 +204,7 @@ const LIGHT_FILE: usize = 300_000;
 
 impl Light {
     async fn start() -> Self {
-        let control = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
-        let data = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
+        let (control, data) = (listener(), listener());
         let port = data.local_addr().unwrap().port();
         let light = Self {
             port: control.local_addr().unwrap().port(),
@@ -244,6 +250,13 @@ impl Light {
         // Several addresses of the one server: a client has at most 256 sessions with each.
         format!("ftp://127.0.0.{}:{}/f{name}", 1 + name % ENDPOINTS, self.port)
     }
+}
+
+/// Room for all of them: what a full queue drops looks connected to the client, which is not the first to speak.
+fn listener() -> TcpListener {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::UNSPECIFIED, 0).into()).unwrap();
+    socket.listen(4096).unwrap()
 }
 
 async fn converse(stream: TcpStream, port: u16, passed: &Semaphore) -> std::io::Result<()> {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use gridftp::options::TransferMode;
 use gridftp::{Client, Error, ErrorKind, engine_metrics};
+use gridftp_lab::proxy::{Fault, Proxy, Way, What, Where};
 use gridftp_lab::{Server, random_bytes, sha256};
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
@@ -162,6 +163,38 @@ fn memory_is_bounded_however_slowly_it_is_read() {
         }
         let most = memory_kib("VmHWM");
         assert!(most < 120 * 1024, "{most} KiB were in use at some time");
+    });
+}
+
+/// One connection of four is held up for as long as the others bring more than a reader in order may hold: they wait for it.
+#[test]
+fn connections_that_run_ahead_wait_for_the_one_that_lags() {
+    alone("reading::connections_that_run_ahead_wait_for_the_one_that_lags", || async {
+        let server = Server::anonymous().start();
+        let path = server.dir().join("big");
+        write_pages(&path, 300_000_000);
+        let held_up =
+            Fault::new(Where::Data(0), Way::ToClient, 1_000_000, What::Delay(Duration::from_secs(3)));
+        for many in [false, true] {
+            let proxy = Proxy::before(&server).with(held_up.clone()).start();
+            let client = anonymous();
+            let mut original = Original::open(&path);
+            if many {
+                let mut files = client.get_many([proxy.url("big")]).parallelism(4).await.unwrap();
+                let mut file = files.next_file().await.unwrap().unwrap();
+                original.follows(&file.bytes().await.unwrap());
+            } else {
+                let get = client.get(proxy.url("big")).parallelism(4).await.unwrap();
+                let mut reader = get.into_reader();
+                while let Some(chunk) = reader.next_chunk().await.unwrap() {
+                    original.follows(&chunk);
+                }
+                let most = memory_kib("VmHWM");
+                assert!(most < 120 * 1024, "{most} KiB were in use at some time");
+            }
+            original.ends();
+            assert_eq!(proxy.struck(), 1);
+        }
     });
 }
 

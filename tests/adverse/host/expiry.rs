@@ -1,6 +1,6 @@
 //! Credentials whose time is over in the middle of what they are used for.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use gridftp::options::{DataChannelAuth, ProtectionLevel, TransferMode};
 use gridftp::{Bytes, Client, Credential, Error, ErrorKind};
@@ -10,19 +10,22 @@ use crate::support::{WAYS, builder, trusting};
 
 const SIZE: usize = 16_000_000;
 
-/// A client with a proxy that is over soon, and when: it is long enough for so many logins on this machine, as it is just
-/// now. One with delegation takes the server a new key.
-async fn short_lived(pki: &Pki, server: &Server, logins: u32) -> (Client, SystemTime) {
-    std::fs::write(server.dir().join("small"), "x").unwrap();
-    let begin = Instant::now();
-    let ordinary = crate::support::with_proxy(pki);
-    let get = ordinary.get(server.url("small")).dcau(DataChannelAuth::OwnIdentity).await.unwrap();
-    assert_eq!(get.bytes().await.unwrap(), "x");
-    let lifetime = Duration::from_secs(3) + begin.elapsed() * 2 * logins;
+/// A client with a proxy that is over soon, what was begun with it, and when it is over: not before everything has begun, however
+/// slow this machine is just now.
+async fn begun<T>(pki: &Pki, begin: impl AsyncFn(&Client) -> gridftp::Result<T>) -> (Client, T, SystemTime) {
     let user = Credential::from_cert_and_key(pki.user_cert(), pki.user_key());
-    let proxy = user.make_proxy().lifetime(lifetime).build().await.unwrap();
-    let end = proxy.info().await.unwrap().expires();
-    (builder().credential(proxy).build().unwrap(), end)
+    for seconds in [4, 8, 16, 32, 64] {
+        let proxy = user.make_proxy().lifetime(Duration::from_secs(seconds)).build().await.unwrap();
+        let end = proxy.info().await.unwrap().expires();
+        let client = builder().credential(proxy).build().unwrap();
+        let result = begin(&client).await;
+        match result {
+            Ok(begun) if SystemTime::now() < end => return (client, begun, end),
+            Err(error) if SystemTime::now() < end => panic!("{error:?}"),
+            late => println!("{seconds} s were not enough: {:?}", late.err()),
+        }
+    }
+    panic!("a few operations take a minute on this machine");
 }
 
 async fn over(end: SystemTime) {
@@ -46,29 +49,32 @@ fn a_proxy_that_ends_in_the_middle_of_a_transfer() {
         let server = Server::gsi(&pki).start();
         let contents = random_bytes(1, SIZE);
         std::fs::write(server.dir().join("f"), &contents).unwrap();
-        let (client, end) = short_lived(&pki, &server, 3).await;
-        let mut gets = Vec::new();
-        let mut puts = Vec::new();
-        for (mode, streams, protected) in
-            [(TransferMode::Stream, 1, true), (TransferMode::ExtendedBlock, 4, false)]
-        {
-            let (dcau, level) = match protected {
-                false => (DataChannelAuth::None, ProtectionLevel::Clear),
-                true => (DataChannelAuth::OwnIdentity, ProtectionLevel::Private),
-            };
-            let get = client.get(server.url("f")).mode(mode).parallelism(streams).window(2);
-            let mut get = get.dcau(dcau.clone()).protection(level).await.unwrap();
-            let mut here = vec![0; SIZE];
-            let block = get.next_block().await.unwrap().unwrap();
-            let at = usize::try_from(block.offset).unwrap();
-            here[at..at + block.data.len()].copy_from_slice(&block.data);
-            gets.push((get, here));
-            let name = format!("{mode:?}{streams}");
-            let put = client.put(server.url(&name)).mode(mode).parallelism(streams);
-            let mut put = put.dcau(dcau).protection(level).await.unwrap();
-            put.write(Bytes::copy_from_slice(&contents[..1_000_000])).await.unwrap();
-            puts.push((put, name));
-        }
+        let (client, (gets, puts), end) = begun(&pki, async |client| {
+            let mut gets = Vec::new();
+            let mut puts = Vec::new();
+            for (mode, streams, protected) in
+                [(TransferMode::Stream, 1, true), (TransferMode::ExtendedBlock, 4, false)]
+            {
+                let (dcau, level) = match protected {
+                    false => (DataChannelAuth::None, ProtectionLevel::Clear),
+                    true => (DataChannelAuth::OwnIdentity, ProtectionLevel::Private),
+                };
+                let get = client.get(server.url("f")).mode(mode).parallelism(streams).window(2);
+                let mut get = get.dcau(dcau.clone()).protection(level).await?;
+                let mut here = vec![0; SIZE];
+                let block = get.next_block().await?.unwrap();
+                let at = usize::try_from(block.offset).unwrap();
+                here[at..at + block.data.len()].copy_from_slice(&block.data);
+                gets.push((get, here));
+                let name = format!("{mode:?}{streams}");
+                let put = client.put(server.url(&name)).mode(mode).parallelism(streams);
+                let mut put = put.dcau(dcau).protection(level).await?;
+                put.write(Bytes::copy_from_slice(&contents[..1_000_000])).await?;
+                puts.push((put, name));
+            }
+            Ok((gets, puts))
+        })
+        .await;
         over(end).await;
         for (mut get, mut here) in gets {
             while let Some(block) = get.next_block().await.unwrap() {
@@ -101,8 +107,8 @@ fn a_proxy_that_ends_under_a_pipeline() {
         for (n, contents) in contents.iter().enumerate() {
             std::fs::write(server.dir().join(format!("f{n}")), contents).unwrap();
         }
-        let (client, end) = short_lived(&pki, &server, 1).await;
-        let mut many = client.get_many((0..400).map(|n| server.url(format!("f{n}")))).await.unwrap();
+        let urls = || (0..400).map(|n| server.url(format!("f{n}")));
+        let (_client, mut many, end) = begun(&pki, async |client| client.get_many(urls()).await).await;
         let mut right = 0;
         let error = loop {
             let mut file = match many.next_file().await {
@@ -140,17 +146,14 @@ fn a_delegated_proxy_that_ends_before_its_data_channel_is_made() {
         let server = Server::gsi(&pki).start();
         let contents = random_bytes(2, SIZE);
         std::fs::write(server.dir().join("f"), &contents).unwrap();
-        let (client, end) = short_lived(&pki, &server, 1).await;
-        // A set of parallel channels makes the others only when they are needed. Where the login took too long for it, the
-        // first one is too late already.
-        let put = client.put(server.url("g")).mode(TransferMode::ExtendedBlock).parallelism(4);
-        let result = match put.dcau(DataChannelAuth::OwnIdentity).await {
-            Ok(put) => {
-                over(end).await;
-                store(put, &contents).await
-            }
-            Err(error) => Err(error),
-        };
+        // A set of parallel channels makes the others only when they are needed.
+        let (_client, put, end) = begun(&pki, async |client| {
+            let put = client.put(server.url("g")).mode(TransferMode::ExtendedBlock).parallelism(4);
+            put.dcau(DataChannelAuth::OwnIdentity).await
+        })
+        .await;
+        over(end).await;
+        let result = store(put, &contents).await;
         match result {
             Ok(()) => assert!(std::fs::read(server.dir().join("g")).unwrap() == contents),
             Err(error) => {
