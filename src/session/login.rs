@@ -140,23 +140,30 @@ impl Login {
     /// `ConnectionLost`; `Protocol`.
     pub(crate) async fn open(&self, counters: &Arc<Counters>, deadline: Instant) -> Result<Session> {
         let mut phase = Phase::Resolve;
-        match timeout_at(deadline, self.open_within(&mut phase, counters)).await {
-            Ok(result) => result,
-            Err(_) => {
-                let doing = match phase {
-                    Phase::Resolve => "looking up the host",
-                    Phase::Connect => "connecting",
-                    _ => "logging in",
-                };
-                let message = format!(
-                    "{doing} took longer than {:?}, the limit for {}",
-                    self.connect_limit, self.endpoint
-                );
-                // Who resolves names is this machine's affair, as it is where a name has no address.
-                let side = if phase == Phase::Resolve { Side::Local } else { Side::Server };
-                Err(Error::new(ErrorKind::Timeout(TimeoutKind::Connect), phase, message).with_side(side))
+        let opened = timeout_at(deadline, self.open_within(&mut phase, counters)).await;
+        match opened {
+            // A reply's limit that is over no sooner than this one is not what was waited for.
+            Ok(Err(error))
+                if error.kind() == ErrorKind::Timeout(TimeoutKind::Reply) && Instant::now() >= deadline =>
+            {
+                Err(self.too_long(phase))
             }
+            Ok(result) => result,
+            Err(_) => Err(self.too_long(phase)),
         }
+    }
+
+    fn too_long(&self, phase: Phase) -> Error {
+        let doing = match phase {
+            Phase::Resolve => "looking up the host",
+            Phase::Connect => "connecting",
+            _ => "logging in",
+        };
+        let message =
+            format!("{doing} took longer than {:?}, the limit for {}", self.connect_limit, self.endpoint);
+        // Who resolves names is this machine's affair, as it is where a name has no address.
+        let side = if phase == Phase::Resolve { Side::Local } else { Side::Server };
+        Error::new(ErrorKind::Timeout(TimeoutKind::Connect), phase, message).with_side(side)
     }
 
     async fn open_within(&self, phase: &mut Phase, counters: &Arc<Counters>) -> Result<Session> {

@@ -218,12 +218,7 @@ pub(crate) fn explained(failure: Failure, told: Option<Reply>) -> Error {
     match told {
         // What this process lacks is the reason; the server only saw what came of it.
         Some(reply) if !reply.is_completion() && !failure.is_ours() => {
-            let error = Error::from_reply(reply.clone(), Phase::Data, "the server ended the transfer");
-            if error.kind() == ErrorKind::Refused {
-                // It gives no reason that can be understood, and there is one.
-                return failure.into_data_error(Phase::Data, "the data connection broke").with_reply(reply);
-            }
-            error.with_source(failure)
+            Error::from_reply(reply, Phase::Data, "the server ended the transfer").with_source(failure)
         }
         _ => failure.into_data_error(Phase::Data, "the data connection broke"),
     }

@@ -1,10 +1,10 @@
 //! `kill -9` of a server's processes, at several points of several operations.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use gridftp::{Bytes, Client, Error, ErrorKind};
-use gridftp_lab::{Server, random_bytes};
+use gridftp_lab::{Pulse, Server, random_bytes};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{WAYS, builder, eventually, signal_all, signal_sessions};
@@ -65,7 +65,7 @@ async fn of_a_session_in_a_get() {
                 let at = usize::try_from(block.offset).unwrap();
                 here[at..at + block.data.len()].copy_from_slice(&block.data);
             }
-            let begin = Instant::now();
+            let begin = Pulse::start();
             signal_sessions(&server, Signal::KILL);
             let end = loop {
                 match get.next_block().await {
@@ -101,7 +101,7 @@ async fn of_a_session_in_a_put() {
                 // All of it has left this end.
                 eventually("all is sent", || put.written() == SIZE as u64).await;
             }
-            let begin = Instant::now();
+            let begin = Pulse::start();
             signal_sessions(&server, Signal::KILL);
             let rest = put.write(contents.slice(after..)).await;
             let begun_to_end = rest.is_ok();
@@ -181,7 +181,7 @@ async fn of_either_server_of_a_transfer_between_two() {
                 client.third_party(from.url("f"), to.url("f")).mode(mode).parallelism(streams).await.unwrap();
             let path = to.dir().join("f");
             eventually("it has begun", || path.metadata().is_ok_and(|file| file.len() > 0)).await;
-            let begin = Instant::now();
+            let begin = Pulse::start();
             signal_sessions(victim, Signal::KILL);
             let end = transfer.join().await;
             assert!(begin.elapsed() < SOON, "{mode:?} {streams}: {:?}", begin.elapsed());
@@ -213,7 +213,7 @@ async fn of_a_server_as_a_whole() {
         async move { client.size(&url).await }
     });
     eventually("it is connected", || client.metrics().connects > 0).await;
-    let begin = Instant::now();
+    let begin = Pulse::start();
     kill_process(Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap(), Signal::KILL).unwrap();
     let error = waiting.await.unwrap().unwrap_err();
     assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
