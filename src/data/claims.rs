@@ -1,14 +1,16 @@
-//! Who stores under which name: a put that failed is cleaned up in the background, and must not delete what a later put of
+//! Who stores under which name: a put, or a transfer between servers, that failed is cleaned up in the background, and must not delete what a later put of
 //! the same name has stored meanwhile.
 //!
 //! Kept for the whole process, as the next attempt may well be another client's.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use crate::error::{Error, ErrorKind, Phase, Result, Side, TimeoutKind};
 use crate::url::{Endpoint, Url};
 
 static NAMES: LazyLock<Mutex<Names>> = LazyLock::new(Mutex::default);
@@ -24,7 +26,7 @@ struct Names {
 
 #[derive(Debug)]
 struct Entry {
-    /// The latest put of this name.
+    /// The latest transfer to this name.
     latest: u64,
     /// Ends when the deletion that is under way does.
     deletion: Option<watch::Receiver<()>>,
@@ -34,7 +36,7 @@ fn lock() -> MutexGuard<'static, Names> {
     NAMES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The claim of a put to its name, until it is finished and cleaned up.
+/// The claim of a transfer to the name that it writes to, until it is finished and cleaned up.
 #[derive(Debug)]
 pub(super) struct Claim {
     name: Name,
@@ -49,8 +51,20 @@ pub(super) struct Deletion<'a> {
 }
 
 impl Claim {
-    /// Claims a name, from which on no earlier put deletes it. Waits for a deletion that is under way already.
-    pub(super) async fn of(url: &Url, path: &Bytes) -> Self {
+    /// [`Self::of`], for as long as a reply may take: a deletion belongs to a runtime that need not be driven any more.
+    ///
+    /// # Errors
+    /// `Timeout(Reply)`.
+    pub(super) async fn within(limit: Duration, url: &Url, path: &Bytes) -> Result<Self> {
+        tokio::time::timeout(limit, Self::of(url, path)).await.map_err(|_| {
+            let message =
+                format!("what an earlier transfer left under this name was not deleted within {limit:?}");
+            Error::new(ErrorKind::Timeout(TimeoutKind::Reply), Phase::Command, message).with_side(Side::Local)
+        })
+    }
+
+    /// Claims a name, from which on no earlier transfer deletes it. Waits for a deletion that is under way already.
+    async fn of(url: &Url, path: &Bytes) -> Self {
         let name = (url.endpoint().clone(), path.clone());
         loop {
             let mut deletion = {
@@ -72,7 +86,7 @@ impl Claim {
         }
     }
 
-    /// The right to delete what this put left, unless the name is a later one's.
+    /// The right to delete what this transfer left, unless the name is a later one's.
     pub(super) fn deletion(&self) -> Option<Deletion<'_>> {
         let mut names = lock();
         let entry = names.by_name.get_mut(&self.name).filter(|entry| entry.latest == self.number)?;

@@ -12,7 +12,7 @@ use crate::client::Exclusive;
 use crate::data::claims::Claim;
 use crate::data::unseen::Unseen;
 use crate::data::{PutBuilder, Writer};
-use crate::error::{Error, ErrorKind, Phase, Result, Side, TimeoutKind};
+use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::protocol::command::Command;
 use crate::session::put::{ActivePut, Placement, PutRequest};
 use crate::session::watch::{died, within};
@@ -71,14 +71,7 @@ impl Put {
             let reused = lease.is_reused();
             // What an earlier put of this name left is deleted before, or not at all.
             let path = Bytes::copy_from_slice(&choices.client.server_path(url));
-            let limit = choices.limits().reply;
-            // A deletion belongs to a runtime that need not be driven any more.
-            let claim = tokio::time::timeout(limit, Claim::of(url, &path)).await.map_err(|_| {
-                let message =
-                    format!("what an earlier put left under this name was not deleted within {limit:?}");
-                Error::new(ErrorKind::Timeout(TimeoutKind::Reply), Phase::Command, message)
-                    .with_side(Side::Local)
-            })?;
+            let claim = Claim::within(choices.limits().reply, url, &path).await?;
             let request = PutRequest {
                 path,
                 placement: placement(builder),
@@ -295,7 +288,7 @@ fn placement(builder: &PutBuilder) -> Placement {
 
 /// Whether a path leads to `/dev`, where what is written to was there before, and would be missed: a server that runs as root
 /// deletes `/dev/null` when it is told to.
-fn is_device(path: &[u8]) -> bool {
+pub(super) fn is_device(path: &[u8]) -> bool {
     let mut parts = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".");
     path.starts_with(b"/") && parts.next().is_some_and(|part| part == b"dev")
 }

@@ -11,10 +11,13 @@ use tracing::{Instrument as _, Span};
 
 use crate::client::{Client, Exclusive, SessionOptions};
 use crate::data::ThirdPartyBuilder;
+use crate::data::claims::Claim;
+use crate::data::put::is_device;
 use crate::data::stall::Stall;
 use crate::data::third_party_choices::named;
 use crate::data::unseen::Unseen;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
+use crate::protocol::classify::kind_of_reply;
 use crate::protocol::command::Command;
 use crate::session::get::size_of;
 use crate::session::third_party::{Active, Event, Part, Request, of_side, start};
@@ -67,6 +70,7 @@ struct ThirdContext {
 struct Open {
     source: Exclusive,
     destination: Exclusive,
+    claim: Claim,
     active: Active,
     stall: Stall,
     /// The time that the other side is given to say why, once one has failed.
@@ -114,13 +118,15 @@ impl ThirdParty {
             client: choices.client.clone(),
             destination: choices.destination.clone(),
             path: request.to.clone(),
-            whole_file,
+            whole_file: whole_file && !is_device(&request.to),
             limits: choices.limits(),
             span,
         };
         loop {
             let (mut source, mut destination) = choices.sessions(from, to).await?;
             let reused = source.is_reused() || destination.is_reused();
+            // What an earlier transfer to this name left is deleted before, or not at all.
+            let claim = Claim::within(context.limits.reply, to, &context.path).await?;
             // If this is dropped on the way, nobody knows what the servers were told.
             source.mark_broken();
             destination.mark_broken();
@@ -129,7 +135,7 @@ impl ThirdParty {
                     let looks = destination.features.size();
                     let (client, options) = (context.client.clone(), context.destination.clone());
                     let stall = Stall::new(client, to.clone(), options, looks, context.limits);
-                    let open = Open { source, destination, active, stall, grace: None };
+                    let open = Open { source, destination, claim, active, stall, grace: None };
                     return Ok(Self {
                         from: from.clone(),
                         to: to.clone(),
@@ -295,6 +301,13 @@ impl ThirdParty {
         };
         let command = Command::with("SIZE", &self.context.path)?;
         let reply = open.destination.control.command(command).await.map_err(of_side(Side::Destination))?;
+        if kind_of_reply(&reply) == ErrorKind::NotFound {
+            // Removed or renamed by somebody while it was written.
+            let message = "the server called the file complete, and has no such file";
+            return Err(of_side(Side::Destination)(
+                Error::from_reply(reply, Phase::Verify, message).with_may_have_applied(),
+            ));
+        }
         // A server may not tell sizes of what it does not let us read.
         let Some(size) = size_of(&reply) else { return Ok(ThirdPartySummary { size: None, received }) };
         if size == end || (size > end && !exactly) {
@@ -376,7 +389,7 @@ impl ThirdContext {
 
     /// Ends what is still running and removes what it leaves.
     async fn clean_up(self, open: Open, url: Url) {
-        let Open { mut source, mut destination, mut active, .. } = open;
+        let Open { mut source, mut destination, claim, mut active, .. } = open;
         if active.has_ended(Side::Source) && source.control.is_open() {
             source.mark_clean();
         }
@@ -392,11 +405,20 @@ impl ThirdContext {
         }
         let Ok(command) = Command::with("DELE", &self.path) else { return };
         let reply = if answers {
+            let Some(_deletion) = claim.deletion() else { return left_to_another(&url) };
             destination.control.command(command).await
         } else {
             // The server ends the transfer, and closes the file, when its session is gone.
             drop(destination);
-            self.on_another_session(&url, command).await
+            match self.client.shared(&url, &self.destination).await {
+                Err(error) => Err(error),
+                // Only now that nothing has to be waited for: a later transfer to this name may hold the only session there is,
+                // and waits for a deletion.
+                Ok(session) => {
+                    let Some(_deletion) = claim.deletion() else { return left_to_another(&url) };
+                    session.control.command(command).await
+                }
+            }
         };
         match reply {
             Ok(reply) if reply.is_completion() => tracing::debug!(%url, "deleted an incomplete file"),
@@ -406,6 +428,10 @@ impl ThirdContext {
             Err(error) => tracing::warn!(%url, %error, "an incomplete file could not be deleted"),
         }
     }
+}
+
+fn left_to_another(url: &Url) {
+    tracing::debug!(%url, "an incomplete file is left to the later transfer to its name");
 }
 
 impl Drop for ThirdParty {

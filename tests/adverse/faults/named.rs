@@ -76,6 +76,35 @@ async fn a_retry_outlives_the_cleaning_up_of_the_first_attempt() {
     assert!(std::fs::read(&path).unwrap() == contents, "the file of the retry is whole");
 }
 
+/// The same between two servers, where the first attempt has lost its session with the destination and cleans up over another.
+#[tokio::test]
+async fn a_retry_between_servers_outlives_the_cleaning_up_of_the_first_attempt() {
+    let (from, to) = (Server::anonymous().start(), Server::anonymous().start());
+    let contents = random_bytes(7, 64 * SIZE);
+    std::fs::write(from.dir().join("f"), &contents).unwrap();
+    let path = to.dir().join("f");
+    let slow = fault(Where::Control(1), Way::ToClient, 10, What::Delay(Duration::from_secs(4)));
+    let proxy = Proxy::before(&to).with(slow).start();
+    let client = builder().sessions_per_endpoint(2).build().unwrap();
+    let transfer = client.third_party(from.url("f"), proxy.url("f")).await.unwrap();
+    eventually("it has begun", || path.metadata().is_ok_and(|file| file.len() > 0)).await;
+    signal_sessions(&to, Signal::KILL);
+    assert_eq!(transfer.join().await.unwrap_err().kind(), ErrorKind::ConnectionLost);
+    let told = |n| {
+        let passed = proxy.passed().into_iter().find(|passed| passed.connection == Where::Control(n));
+        passed.map(|passed| passed.to_client)
+    };
+    eventually("the cleaning up has its session", || told(1).is_some()).await;
+
+    client.third_party(from.url("f"), proxy.url("f")).await.unwrap().join().await.unwrap();
+    assert!(told(1) == Some(10) && told(2).is_some(), "the retry had a session of its own");
+    assert!(std::fs::read(&path).unwrap() == contents);
+    // Whatever is asked on the shared session comes behind the cleaning up.
+    eventually("the slow session is there", || told(1) > Some(10)).await;
+    assert_eq!(client.size(proxy.url("f")).await.unwrap(), contents.len() as u64);
+    assert!(std::fs::read(&path).unwrap() == contents);
+}
+
 /// The server confirms a stream that was cut off like any other; the size tells, and nothing of it stays.
 #[tokio::test]
 async fn a_put_that_was_cut_off_unnoticed_is_an_error_and_leaves_nothing() {
