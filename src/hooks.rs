@@ -12,9 +12,9 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Names the check that is off in this process. Set for children only.
 pub(crate) const VARIABLE: &str = "GRIDFTP_UNIT_TEST_WITHOUT";
@@ -144,14 +144,15 @@ fn child(test: &str, without: &str, environment: &[(&str, PathBuf)]) -> (Outcome
         .stderr(output.try_clone().unwrap())
         .spawn()
         .unwrap();
-    let end =
-        ended(&mut child, LIMIT).map_or(Outcome::Hung, |status| match (status.code(), status.signal()) {
+    let end = gridftp_lab::ended_within(&mut child, LIMIT).map_or(Outcome::Hung, |status| {
+        match (status.code(), status.signal()) {
             (Some(WELL), _) => Outcome::Well,
             (Some(CORRUPT), _) => Outcome::Corrupt,
             (Some(HUNG), _) => Outcome::Hung,
             (Some(code), _) => Outcome::Exited(code),
             (None, _) => Outcome::Killed,
-        });
+        }
+    });
     let mut said = Vec::new();
     let mut output = output;
     std::io::Seek::rewind(&mut output).unwrap();
@@ -160,20 +161,6 @@ fn child(test: &str, without: &str, environment: &[(&str, PathBuf)]) -> (Outcome
     // No test of that name: the child did nothing at all.
     assert!(!said.contains("running 0 tests"), "{test} is not the name of a test");
     (end, said)
-}
-
-/// Waits for a child's end; one that is late is killed.
-fn ended(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
-    let end = Instant::now() + limit;
-    while Instant::now() < end {
-        if let Some(status) = child.try_wait().unwrap() {
-            return Some(status);
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    None
 }
 
 /// The switches work: a child whose check is off knows it, and the ends of children are told apart.

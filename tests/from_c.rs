@@ -11,22 +11,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The `.rs` files below a folder, with their text.
 fn sources(folder: &str) -> BTreeMap<PathBuf, String> {
-    let mut folders = vec![root().join(folder)];
-    let mut found = BTreeMap::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                found.insert(path, text);
-            }
-        }
-    }
-    found
+    gridftp_lab::rust_sources(root(), folder).unwrap()
 }
 
 /// The functions of the bindings with this prefix, without it.
@@ -98,7 +84,7 @@ fn a_refusal_has_a_reason() {
 
 /// Whether something public of this path is in the sources: `Client::get`, `RestartMarker::Stream`, `options::Timeouts`.
 fn is_there(sources: &BTreeMap<PathBuf, String>, path: &str) -> bool {
-    let exported = &sources[&root().join("src/lib.rs")];
+    let exported = &sources[Path::new("src/lib.rs")];
     let word = |text: &str, word: &str| {
         let is_name = |c: char| c.is_alphanumeric() || c == '_';
         text.match_indices(word)
@@ -107,7 +93,7 @@ fn is_there(sources: &BTreeMap<PathBuf, String>, path: &str) -> bool {
     let mut parts: Vec<_> = path.split("::").collect();
     if let ["options", _, ..] = parts[..] {
         parts.remove(0);
-        if !word(&sources[&root().join("src/options/mod.rs")], parts[0]) {
+        if !word(&sources[Path::new("src/options/mod.rs")], parts[0]) {
             return false;
         }
     } else if !exported.split("pub use ").skip(1).any(|list| word(list.split(';').next().unwrap(), parts[0]))
@@ -148,7 +134,7 @@ fn what_serves_exists() {
 /// Whether there is a test `topic::name` in tests/it.
 fn is_test(sources: &BTreeMap<PathBuf, String>, test: &str) -> bool {
     let Some((topic, name)) = test.rsplit_once("::") else { return false };
-    let file = root().join("tests/it").join(topic.replace("::", "/"));
+    let file = Path::new("tests/it").join(topic.replace("::", "/"));
     let texts = [file.with_extension("rs"), file.join("mod.rs")];
     texts.iter().filter_map(|path| sources.get(path)).any(|text| {
         text.match_indices(&format!("fn {name}(")).any(|(at, _)| {

@@ -41,24 +41,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The `.rs` files below a folder, with paths relative to the package.
-fn sources(folder: &str) -> Vec<(PathBuf, String)> {
-    let mut folders = vec![root().join(folder)];
-    let mut found = Vec::new();
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
-        for entry in entries {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
-            }
-        }
-    }
-    found.sort();
-    found
+fn sources(folder: &str) -> BTreeMap<PathBuf, String> {
+    gridftp_lab::rust_sources(root(), folder).unwrap()
 }
 
 /// The text without comments and without what stands in quotes.
@@ -264,7 +248,7 @@ fn a_layer_uses_only_what_stands_left_of_it() {
     assert_eq!(exported["ErrorKind"], "error");
     let files = sources("src");
     assert!(files.len() > 50, "{}", files.len());
-    let below = files.iter().filter(|(path, _)| path != Path::new("src/lib.rs"));
+    let below = files.iter().filter(|(path, _)| path.as_path() != Path::new("src/lib.rs"));
     nothing(below.flat_map(|(path, text)| against_the_arrows(path, text, &exported)).collect());
 }
 

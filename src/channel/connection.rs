@@ -8,9 +8,9 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::watch;
 
 use super::listen::failure;
-use super::receiver::{Arrival, Feed, Receiver, Stage, violation};
+use super::receiver::{Feed, Receiver, Stage, violation};
 use super::socket::Own;
-use crate::engine::{BLOCK_BYTES, Failure, FailureKind};
+use crate::engine::{Arrival, BLOCK_BYTES, Failure, FailureKind};
 use crate::protocol::block::{HEADER_BYTES, Header};
 
 /// Read at once where a header is expected: small files are whole in it, with their end.

@@ -4,12 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::listen;
-use super::receiver::{Arrival, Feed, Receiver};
-use crate::engine::{Engine, Failure, FailureKind, PortSettings, WriteRun};
+use super::receiver::{Feed, Receiver};
+use crate::engine::{Arrivals, Block, Engine, Failure, FailureKind, PortSettings, Sources, WriteRun};
 
 /// A port that receives blocks from a peer that was not authenticated.
 #[derive(Debug)]
@@ -54,8 +53,8 @@ impl Port {
             let feed = Feed { arrivals, permits: Arc::clone(&permits), horizon, source };
             Source { run: receiver.begin(feed), receiver: Arc::clone(receiver), permits }
         };
-        let sources: Vec<_> = self.receivers.iter().enumerate().map(begin).collect();
-        Run { open: sources.len(), sources, arrivals, horizon, ended: false }
+        let sources = self.receivers.iter().enumerate().map(begin).collect();
+        Run { arrivals: Arrivals::new(Stripes(sources), arrivals), horizon }
     }
 
     /// Why one of the receivers has ended, if one has.
@@ -90,22 +89,38 @@ struct Source {
     permits: Arc<Semaphore>,
 }
 
+/// The stripes of a run.
+#[derive(Debug)]
+struct Stripes(Vec<Source>);
+
+impl Sources for Stripes {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn taken(&self, source: usize) {
+        if let Some(source) = self.0.get(source) {
+            source.permits.add_permits(1);
+        }
+    }
+
+    fn cancel(&self) {
+        for source in &self.0 {
+            source.receiver.cancel(source.run);
+        }
+    }
+}
+
 /// One file's data on its way in. Dropping it before its end closes the connections.
 #[derive(Debug)]
 pub(super) struct Run {
-    sources: Vec<Source>,
-    /// Sources that have not ended.
-    open: usize,
-    arrivals: mpsc::UnboundedReceiver<Arrival>,
+    arrivals: Arrivals<Stripes>,
     /// Where the connections stop for now.
     horizon: watch::Sender<u64>,
-    ended: bool,
 }
 
 /// The horizon is moved in steps of this many bytes: each tells all connections.
 const HORIZON_STEP: u64 = 1 << 20;
-
-type Block = (u64, Bytes);
 
 impl Run {
     pub(super) fn hold_from(&self, offset: u64) {
@@ -119,74 +134,10 @@ impl Run {
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Block>, Failure>> {
-        if self.ended {
-            return Poll::Ready(Ok(None));
-        }
-        loop {
-            let arrival = std::task::ready!(self.arrivals.poll_recv(cx));
-            if let Some(taken) = self.take(arrival) {
-                return Poll::Ready(taken);
-            }
-        }
+        self.arrivals.poll_next(cx)
     }
 
     pub(super) fn try_next(&mut self) -> Option<Result<Option<Block>, Failure>> {
-        if self.ended {
-            return Some(Ok(None));
-        }
-        loop {
-            let arrival = match self.arrivals.try_recv() {
-                Ok(arrival) => Some(arrival),
-                Err(mpsc::error::TryRecvError::Empty) => return None,
-                Err(mpsc::error::TryRecvError::Disconnected) => None,
-            };
-            if let Some(taken) = self.take(arrival) {
-                return Some(taken);
-            }
-        }
-    }
-
-    /// None where nothing follows from it for the reader: the end of one source of several.
-    fn take(&mut self, arrival: Option<Arrival>) -> Option<Result<Option<Block>, Failure>> {
-        Some(match arrival {
-            Some(Arrival::Block { source, offset, data }) => {
-                if let Some(source) = self.sources.get(source) {
-                    source.permits.add_permits(1);
-                }
-                Ok(Some((offset, data)))
-            }
-            Some(Arrival::End(Ok(()))) => {
-                self.open = self.open.saturating_sub(1);
-                if self.open > 0 {
-                    return None;
-                }
-                self.ended = true;
-                Ok(None)
-            }
-            Some(Arrival::End(Err(failure))) => {
-                self.cancel();
-                self.ended = true;
-                Err(failure)
-            }
-            None => {
-                self.ended = true;
-                Err(Failure::gone())
-            }
-        })
-    }
-
-    /// Ends what has not ended. Receivers whose part is over hear of a run that they do not know.
-    fn cancel(&self) {
-        for source in &self.sources {
-            source.receiver.cancel(source.run);
-        }
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.cancel();
-        }
+        self.arrivals.try_next()
     }
 }

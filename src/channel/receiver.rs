@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use bytes::Bytes;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -14,20 +13,8 @@ use tokio::task::{Id, JoinSet};
 use super::connection::Connection;
 use super::listen;
 use super::socket::Own;
-use crate::engine::{BLOCK_BYTES, Counters, Engine, Failure, FailureKind, Pool, PortSettings, fork};
+use crate::engine::{Arrival, BLOCK_BYTES, Counters, Engine, Failure, FailureKind, Pool, PortSettings, fork};
 use crate::protocol::block::Header;
-
-/// What a reader gets.
-#[derive(Debug)]
-pub(super) enum Arrival {
-    Block {
-        /// Which of the run's receivers it came by.
-        source: usize,
-        offset: u64,
-        data: Bytes,
-    },
-    End(Result<(), Failure>),
-}
 
 /// The receiver's half of a run.
 #[derive(Debug, Clone)]

@@ -25,6 +25,7 @@
 //!
 //! What must never live here: protocol text, policy about addresses or retries, anything that can block.
 
+mod arrivals;
 mod buffer;
 mod command;
 mod convert;
@@ -49,6 +50,7 @@ mod wake;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use arrivals::{Arrival, Arrivals, Block, Sources};
 pub(crate) use buffer::Pool;
 pub(crate) use counters::{Counters, Gauge};
 pub(crate) use data::{Direction, Layout, PortSecurity, PortSettings, Protection};

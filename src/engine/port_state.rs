@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::arrivals::Arrival;
 use super::buffer::{Buffer, Pool};
 use super::command::Id;
 use super::counters::Counters;
@@ -18,7 +19,7 @@ use super::data::{Direction, PortSettings};
 use super::failure::{Failure, FailureKind};
 use super::fds;
 use super::handle::Handle;
-use super::run::{Arrival, ReadFeed, WriteFeed};
+use super::run::{ReadFeed, WriteFeed};
 use super::stripes::{Dealer, Piece};
 
 /// What the end of a put points to: C wants an address that is not NULL, and reads nothing from it.

@@ -10,21 +10,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::arrivals::{Arrival, Arrivals, Block, Sources};
 use super::command::{Command, Id};
 use super::failure::{Failure, FailureKind};
 use super::thread::Engine;
-
-/// What a reader gets.
-#[derive(Debug)]
-pub(super) enum Arrival {
-    Block {
-        /// Which of the run's ports it came by.
-        source: usize,
-        offset: u64,
-        data: Bytes,
-    },
-    End(Result<(), Failure>),
-}
 
 #[derive(Debug)]
 pub(super) struct ReadShared {
@@ -56,18 +45,41 @@ struct Source {
     shared: Arc<ReadShared>,
 }
 
-/// One file's data on its way in, by one port or, from a striped server, by several. Dropping it before its end closes the
-/// ports' connections.
+/// The ports of a run.
 #[derive(Debug)]
-pub(crate) struct ReadRun {
+struct Ports {
     engine: Engine,
     run: Id,
     sources: Vec<Source>,
-    /// Sources that have not ended.
-    open: usize,
-    arrivals: mpsc::UnboundedReceiver<Arrival>,
-    ended: bool,
 }
+
+impl Sources for Ports {
+    fn count(&self) -> usize {
+        self.sources.len()
+    }
+
+    fn taken(&self, source: usize) {
+        let Some(Source { port, shared }) = self.sources.get(source) else { return };
+        shared.taken.fetch_add(1, Ordering::SeqCst);
+        if shared.waiting() <= shared.window / 2
+            && shared.starved.load(Ordering::SeqCst)
+            && shared.starved.swap(false, Ordering::SeqCst)
+        {
+            self.engine.push(Command::Rearm { port: *port });
+        }
+    }
+
+    fn cancel(&self) {
+        for source in &self.sources {
+            self.engine.push(Command::Cancel { port: source.port, run: self.run });
+        }
+    }
+}
+
+/// One file's data on its way in, by one port or, from a striped server, by several. Dropping it before its end closes the
+/// ports' connections.
+#[derive(Debug)]
+pub(crate) struct ReadRun(Arrivals<Ports>);
 
 impl ReadRun {
     /// Begins on every port at once; the run ends with the last of them, or with the first failure.
@@ -85,97 +97,29 @@ impl ReadRun {
             engine.push(Command::Read { port, run, feed });
             Source { port, shared }
         };
-        let sources: Vec<_> = ports.iter().enumerate().map(begin).collect();
-        Self { engine: engine.clone(), run, open: sources.len(), sources, arrivals, ended: false }
+        let sources = ports.iter().enumerate().map(begin).collect();
+        Self(Arrivals::new(Ports { engine: engine.clone(), run, sources }, arrivals))
     }
 
     /// The next block, as `(offset, data)`: any order in extended block mode. `None` after the last one.
     ///
     /// In stream mode offsets count from zero. Cancel safe: a block is either returned or still there.
     #[cfg(test)]
-    pub(crate) async fn next(&mut self) -> Result<Option<(u64, Bytes)>, Failure> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Block>, Failure> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// [`Self::next`] for hand-written futures.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(u64, Bytes)>, Failure>> {
-        if self.ended {
-            return Poll::Ready(Ok(None));
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Block>, Failure>> {
+        if !self.0.is_over() {
+            super::fork::check_engine()?;
         }
-        super::fork::check_engine()?;
-        loop {
-            let arrival = std::task::ready!(self.arrivals.poll_recv(cx));
-            if let Some(taken) = self.take(arrival) {
-                return Poll::Ready(taken);
-            }
-        }
+        self.0.poll_next(cx)
     }
 
     /// What has arrived already, without waiting.
-    pub(crate) fn try_next(&mut self) -> Option<Result<Option<(u64, Bytes)>, Failure>> {
-        if self.ended {
-            return Some(Ok(None));
-        }
-        loop {
-            let arrival = match self.arrivals.try_recv() {
-                Ok(arrival) => Some(arrival),
-                Err(mpsc::error::TryRecvError::Empty) => return None,
-                Err(mpsc::error::TryRecvError::Disconnected) => None,
-            };
-            if let Some(taken) = self.take(arrival) {
-                return Some(taken);
-            }
-        }
-    }
-
-    /// None where nothing follows from it for the reader: the end of one source of several.
-    fn take(&mut self, arrival: Option<Arrival>) -> Option<Result<Option<(u64, Bytes)>, Failure>> {
-        Some(match arrival {
-            Some(Arrival::Block { source, offset, data }) => {
-                if let Some(Source { port, shared }) = self.sources.get(source) {
-                    shared.taken.fetch_add(1, Ordering::SeqCst);
-                    if shared.waiting() <= shared.window / 2
-                        && shared.starved.load(Ordering::SeqCst)
-                        && shared.starved.swap(false, Ordering::SeqCst)
-                    {
-                        self.engine.push(Command::Rearm { port: *port });
-                    }
-                }
-                Ok(Some((offset, data)))
-            }
-            Some(Arrival::End(Ok(()))) => {
-                self.open = self.open.saturating_sub(1);
-                if self.open > 0 {
-                    return None;
-                }
-                self.ended = true;
-                Ok(None)
-            }
-            Some(Arrival::End(Err(failure))) => {
-                self.cancel();
-                self.ended = true;
-                Err(failure)
-            }
-            None => {
-                self.ended = true;
-                Err(Failure::gone())
-            }
-        })
-    }
-
-    /// Ends what has not ended. Ports whose part is over hear of a run that they do not know.
-    fn cancel(&self) {
-        for source in &self.sources {
-            self.engine.push(Command::Cancel { port: source.port, run: self.run });
-        }
-    }
-}
-
-impl Drop for ReadRun {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.cancel();
-        }
+    pub(crate) fn try_next(&mut self) -> Option<Result<Option<Block>, Failure>> {
+        self.0.try_next()
     }
 }
 

@@ -126,7 +126,7 @@ fn many_dead_names_hold_nobody_else_up() {
             let threads = std::fs::read_dir("/proc/self/task").unwrap().count();
             println!("1000 dead names: ended after {took:.2?} with {threads} threads; others were served in {others:.2?}");
             assert!(took < limit + Duration::from_secs(1), "{took:?}");
-            assert!(others < Duration::from_secs(1), "{others:?}");
+            assert!(others < limit / 2, "{others:?}");
             assert!(threads < 64, "{threads}");
         });
     });

@@ -7,19 +7,9 @@ use gridftp::options::TransferMode;
 use std::future::IntoFuture;
 
 use gridftp::{Client, engine_metrics};
-use gridftp_lab::{Server, random_bytes, sha256};
+use gridftp_lab::{Random, Server, random_bytes, sha256};
 
 use crate::support::{alone, anonymous, eventually, open_descriptors};
-
-/// A number generator that is the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
 
 async fn one(client: &Client, server: &Server, random: &mut Random) {
     let mode = if random.below(2) == 0 { TransferMode::Stream } else { TransferMode::ExtendedBlock };
@@ -59,7 +49,7 @@ fn a_thousand_random_drops_lose_nothing() {
         // What the first operations open for good (the engine's pipe, for one) is not a leak.
         client.get(server.url("big")).await.unwrap().bytes().await.unwrap();
         let before = open_descriptors();
-        let mut random = Random(42);
+        let mut random = Random::new(42);
         let mut dropped = 0;
         for _ in 0..1000 {
             let limit = Duration::from_micros(random.below(12_000));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gridftp::options::{DataChannelAuth, ProtectionLevel, TransferMode};
 use gridftp::{Client, ErrorKind, GetBuilder, Phase, PutBuilder, RangeSet, RestartMarker, Side};
-use gridftp_lab::{Server, random_bytes, sha256};
+use gridftp_lab::{Random, Server, random_bytes, sha256};
 use tokio::io::AsyncReadExt as _;
 
 use crate::support::{WAYS, anonymous, builder, eventually, trusting, with_proxy};
@@ -18,14 +18,8 @@ const SIZE: usize = 20_000_003;
 /// How often one file is cut off.
 const ABORTS: usize = 20;
 
-/// A number generator that is the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % limit.max(1)
-    }
+fn below(random: &mut Random, limit: usize) -> usize {
+    place(random.below(limit.max(1) as u64))
 }
 
 fn place(at: u64) -> usize {
@@ -34,7 +28,7 @@ fn place(at: u64) -> usize {
 
 /// Fetches a file in pieces, each get cut off somewhere; returns what was put together, and how many gets it took.
 async fn get_in_pieces(start: impl Fn() -> GetBuilder, size: usize, seed: u64) -> (Vec<u8>, usize) {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut file = vec![0; size];
     let mut marker: Option<RestartMarker> = None;
     let mut bytes = 0;
@@ -44,8 +38,11 @@ async fn get_in_pieces(start: impl Fn() -> GetBuilder, size: usize, seed: u64) -
         let mut get = get.await.unwrap();
         // What is left for this round and those to come, in blocks of 256 KiB.
         let blocks = (size - bytes).div_ceil(256 * 1024);
-        let stop =
-            if round > ABORTS { usize::MAX } else { random.below(2 * blocks / (ABORTS + 1 - round).max(1)) };
+        let stop = if round > ABORTS {
+            usize::MAX
+        } else {
+            below(&mut random, 2 * blocks / (ABORTS + 1 - round).max(1))
+        };
         let mut taken = 0;
         let over = loop {
             if taken == stop {
@@ -101,7 +98,7 @@ fn resume_a_get_over_gsi() {
 ///
 /// In extended block mode the server tells once a second what it has; some puts wait for that and some do not.
 async fn put_in_pieces(start: impl Fn() -> PutBuilder, contents: &Bytes, path: &Path, seed: u64) -> usize {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut marker: Option<RestartMarker> = None;
     let step = 2 * contents.len() / ABORTS;
     for round in 1.. {
@@ -110,7 +107,7 @@ async fn put_in_pieces(start: impl Fn() -> PutBuilder, contents: &Bytes, path: &
         let mut put = put.await.unwrap();
         let before = put.restart_marker();
         let missing = before.ranges().complement(contents.len() as u64);
-        let mut room = if round > ABORTS { usize::MAX } else { random.below(step) };
+        let mut room = if round > ABORTS { usize::MAX } else { below(&mut random, step) };
         'sending: for range in missing.iter() {
             let (mut at, end) = (place(range.start), place(range.end));
             // A stream sends all that follows the first gap.

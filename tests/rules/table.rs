@@ -13,22 +13,8 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The `.rs` files below a folder, with their text.
 pub(crate) fn sources(folder: &str) -> BTreeMap<PathBuf, String> {
-    let mut folders = vec![root().join(folder)];
-    let mut found = BTreeMap::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                found.insert(path.strip_prefix(root()).unwrap().to_owned(), text);
-            }
-        }
-    }
-    found
+    gridftp_lab::rust_sources(root(), folder).unwrap()
 }
 
 struct Row {

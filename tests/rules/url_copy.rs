@@ -35,18 +35,12 @@ fn url_copy(arguments: &[&str], from: &str, to: &str, environment: &[(&str, std:
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let end = Instant::now() + LIMIT;
-    while Instant::now() < end {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status
-                .code()
-                .map_or_else(|| End::Killed(status.signal().unwrap_or_default()), End::Exited);
+    match gridftp_lab::ended_within(&mut child, LIMIT) {
+        Some(status) => {
+            status.code().map_or_else(|| End::Killed(status.signal().unwrap_or_default()), End::Exited)
         }
-        std::thread::sleep(Duration::from_millis(10));
+        None => End::Hung,
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    End::Hung
 }
 
 fn client() -> Client {

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use gridftp::{Client, engine_metrics};
+use gridftp_lab::Random;
 
-use super::load::{Kind, Random, Site, Work, any};
+use super::load::{Kind, Site, Work, any};
 use super::told::Told;
 use crate::support::{alone, builder, eventually, memory_kib, open_descriptors, trusting};
 
@@ -89,7 +90,7 @@ async fn storm(site: &Arc<Site>, sessions: &[usize], tasks: u64, drops: usize, s
         let (site, clients, tally, left, away) =
             (Arc::clone(site), Arc::clone(&clients), Arc::clone(&tally), Arc::clone(&left), away.clone());
         all.spawn(async move {
-            let mut random = Random(seed + task);
+            let mut random = Random::new(seed + task);
             while left.load(Ordering::Relaxed) > 0 {
                 let kind = any(&mut random);
                 let client = match kind {

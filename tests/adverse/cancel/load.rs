@@ -11,23 +11,8 @@ use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use gridftp::options::TransferMode;
 use gridftp::{ChecksumAlgorithm, Client, ClientBuilder, Credential, ListFormat};
-use gridftp_lab::{Pki, Server, random_bytes};
+use gridftp_lab::{Pki, Random, Server, random_bytes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-/// A number generator that is the same everywhere.
-#[derive(Debug, Clone)]
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-
-    pub(super) fn one_in(&mut self, odds: u64) -> bool {
-        self.below(odds) == 0
-    }
-}
 
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -178,7 +163,7 @@ impl Site {
 
     /// One operation, with what it gets compared with what it must get.
     pub(super) fn work(self: &Arc<Self>, client: &Client, kind: Kind, random: &mut Random) -> Work {
-        let (site, client, random) = (Arc::clone(self), client.clone(), Random(random.below(1 << 30)));
+        let (site, client, random) = (Arc::clone(self), client.clone(), Random::new(random.next()));
         Box::pin(async move { site.run(&client, kind, random).await.with_context(|| format!("{kind:?}")) })
     }
 

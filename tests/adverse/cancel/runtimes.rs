@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use gridftp::options::TransferMode;
 use gridftp::{Bytes, Client, engine_metrics};
+use gridftp_lab::Random;
 use tokio::runtime::{Builder, Runtime};
 
 use super::child::in_child;
-use super::load::{MIX, Random, Site};
+use super::load::{MIX, Site};
 use super::told::Told;
 use crate::support::{anonymous, builder, open_descriptors};
 
@@ -59,7 +60,7 @@ fn eventually(what: &str, condition: impl Fn() -> bool) {
 /// A client that outlives runtimes works in the next one.
 fn works(client: &Client, site: &Arc<Site>) {
     runtime(Flavor::CurrentThread).block_on(async {
-        let mut random = Random(1);
+        let mut random = Random::new(1);
         for kind in [super::load::Kind::GetStream, super::load::Kind::PutExtended, super::load::Kind::Facts] {
             site.work(client, kind, &mut random).await.unwrap();
         }
@@ -80,7 +81,7 @@ fn a_runtime_may_end_in_the_middle_of_everything() {
             for how in [End::Drop, End::Timeout, End::Background] {
                 for round in 0..10_u64 {
                     let runtime = runtime(flavor);
-                    let mut random = Random(round);
+                    let mut random = Random::new(round);
                     for kind in MIX.iter().map(|(kind, _)| *kind) {
                         runtime.spawn(site.work(&client, kind, &mut random));
                     }

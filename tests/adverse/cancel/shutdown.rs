@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gridftp::{ErrorKind, engine_metrics};
+use gridftp_lab::Random;
 
-use super::load::{MIX, Random, Site};
+use super::load::{MIX, Site};
 use crate::support::{alone, builder, eventually, open_descriptors, trusting};
 
 const LIMIT: Duration = Duration::from_secs(15);
@@ -15,7 +16,7 @@ async fn everything_ends(site: Arc<Site>, before_anything: usize) {
     let client = site.client(builder());
     gridftp::init().unwrap();
     let mut tasks = tokio::task::JoinSet::new();
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     for _ in 0..8 {
         for kind in MIX.iter().map(|(kind, _)| *kind) {
             tasks.spawn(site.work(&client, kind, &mut random));

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use gridftp::options::{Timeouts, TransferMode};
 use gridftp::{Bytes, Client, ErrorKind, Result, engine_metrics};
 use gridftp_lab::proxy::{Fault, Passed, Proxy, Way, What, Where};
-use gridftp_lab::{Server, random_bytes};
+use gridftp_lab::{Random, Server, random_bytes};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -67,27 +67,6 @@ const HANG: Duration = Duration::from_secs(60);
 const SIZES: [usize; 3] = [3000, 300_000, 2_000_000];
 const MANY: usize = 12;
 
-/// The generator `splitmix64`: the same everywhere, and good from any seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        &all[usize::try_from(self.below(all.len() as u64)).unwrap()]
-    }
-}
-
 /// What is done while the fault happens.
 #[derive(Debug, Clone, Copy)]
 struct Job {
@@ -118,7 +97,7 @@ struct Case {
 
 impl Case {
     fn draw(seed: u64, number: u64, known: &[Known]) -> Self {
-        let mut random = Random(seed ^ number.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let mut random = Random::new(seed ^ number.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let known = random.of(known);
         let on = random.of(&known.passed);
         // Data goes one way only: the other one has nothing but its beginning.

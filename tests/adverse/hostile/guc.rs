@@ -74,17 +74,7 @@ pub(super) fn run(case: &Case) -> Outcome {
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     let start = Instant::now();
     let mut child = command.spawn().unwrap();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break Some(status);
-        }
-        if start.elapsed() > LIMIT {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            break None;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
+    let status = gridftp_lab::ended_within(&mut child, LIMIT);
     let judged = match status {
         None => Err("hung".into()),
         Some(status) if status.code().is_none() => Err(ended(status)),

@@ -172,17 +172,7 @@ fn in_child(case: &Case, half: &str, stage: &Stage) -> Outcome {
         .stderr(log);
     let start = Instant::now();
     let mut child = command.spawn().unwrap();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break Some(status);
-        }
-        if start.elapsed() > LIMIT {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            break None;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
+    let status = gridftp_lab::ended_within(&mut child, LIMIT);
     let failed = |what: String| Outcome { good: false, seconds: start.elapsed().as_secs_f64(), what };
     match (status, Outcome::read(&path)) {
         (Some(status), Some(outcome)) if status.success() => outcome,

@@ -30,8 +30,10 @@ mod plain;
 mod port;
 pub mod proxy;
 mod pulse;
+mod random;
 mod rsa;
 mod server;
+mod sources;
 mod ssh;
 mod striped;
 mod tree;
@@ -43,9 +45,12 @@ pub use pki::Pki;
 pub use plain::{PlainBuilder, PlainServer};
 pub use port::RefusedPort;
 pub use pulse::Pulse;
+pub use random::Random;
 pub use server::{Builder, Login, Server};
+pub use sources::rust_sources;
 pub use ssh::SshServer;
 pub use tree::{File, Tree, random_bytes, sha256, sha256_file, write_random};
+pub use watch::ended_within;
 
 /// Percent-encodes a path for a URL: everything but unreserved characters and `/`.
 ///

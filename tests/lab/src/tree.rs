@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{Error, Result};
+use crate::{Error, Random, Result};
 
 const CHUNK: usize = 256 * 1024;
 
@@ -81,7 +81,7 @@ impl Tree {
 pub fn write_random(path: &Path, seed: u64, size: u64) -> Result<String> {
     let write = || -> io::Result<String> {
         let mut out = BufWriter::with_capacity(CHUNK, fs::File::create(path)?);
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let mut hash = Sha256::new();
         let mut chunk = vec![0; CHUNK];
         let mut left = size;
@@ -101,7 +101,7 @@ pub fn write_random(path: &Path, seed: u64, size: u64) -> Result<String> {
 /// The bytes [`write_random`] would write.
 pub fn random_bytes(seed: u64, size: usize) -> Vec<u8> {
     let mut bytes = vec![0; size];
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     for chunk in bytes.chunks_mut(CHUNK) {
         random.fill(chunk);
     }
@@ -138,25 +138,6 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-/// SplitMix64: quick, with a state of one number, and no two seeds alike. Not for secrets.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for word in bytes.chunks_mut(8) {
-            word.copy_from_slice(&self.next().to_le_bytes()[..word.len()]);
-        }
-    }
 }
 
 #[cfg(test)]

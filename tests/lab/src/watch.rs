@@ -111,6 +111,22 @@ impl Drop for Watched {
     }
 }
 
+/// Waits for a program's end. One that is late is killed, and has none.
+///
+/// # Panics
+/// The program cannot be waited for, or killed.
+pub fn ended_within(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let mut ended = None;
+    let looked = poll_until(limit, || {
+        ended = child.try_wait().unwrap_or_else(|error| panic!("waiting for a program: {error}"));
+        ended.is_some()
+    });
+    if !looked {
+        child.kill().and_then(|()| child.wait()).unwrap_or_else(|error| panic!("killing a program: {error}"));
+    }
+    ended
+}
+
 fn wait_for_end(child: &mut Child) {
     poll_until(END_LIMIT, || !matches!(child.try_wait(), Ok(None)));
 }
