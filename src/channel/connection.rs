@@ -192,13 +192,7 @@ impl Connection {
         self.last_count = left;
         while left > 0 {
             let size = usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK_BYTES);
-            // Before a place in the window is taken: those that lag behind need it.
-            feed.in_sight(offset).await?;
-            match feed.permits.acquire().await {
-                Ok(permit) => permit.forget(),
-                // Nobody closes it.
-                Err(_) => return Err(Failure::gone()),
-            }
+            feed.place(offset).await?;
             let data = if self.head.held().len() >= size {
                 Bytes::copy_from_slice(self.head.take(size))
             } else {

@@ -194,7 +194,9 @@ impl ReadRun {
     /// A server that sends later bytes first on the very connection that is to bring the earlier ones is waited for in vain,
     /// until the deadline.
     pub(crate) fn hold_from(&self, offset: u64) {
-        if let Source::Own(run) = &self.source {
+        if let Source::Own(run) = &self.source
+            && !fork::is_child()
+        {
             run.hold_from(offset);
         }
     }

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::listen;
 use super::receiver::{Feed, Receiver};
-use crate::engine::{Arrivals, Block, Engine, Failure, FailureKind, PortSettings, Sources, WriteRun};
+use crate::engine::{Arrivals, Block, Engine, Failure, FailureKind, PortSettings, Sources, WriteRun, fork};
 
 /// A port that receives blocks from a peer that was not authenticated.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Port {
             Source { run: receiver.begin(feed), receiver: Arc::clone(receiver), permits }
         };
         let sources = self.receivers.iter().enumerate().map(begin).collect();
-        Run { arrivals: Arrivals::new(Stripes(sources), arrivals), horizon }
+        Run { arrivals: Arrivals::new(Stripes(sources), arrivals), horizon: Some(horizon) }
     }
 
     /// Why one of the receivers has ended, if one has.
@@ -115,8 +115,8 @@ impl Sources for Stripes {
 #[derive(Debug)]
 pub(super) struct Run {
     arrivals: Arrivals<Stripes>,
-    /// Where the connections stop for now.
-    horizon: watch::Sender<u64>,
+    /// Where the connections stop for now. Only empty while this is dropped.
+    horizon: Option<watch::Sender<u64>>,
 }
 
 /// The horizon is moved in steps of this many bytes: each tells all connections.
@@ -124,7 +124,8 @@ const HORIZON_STEP: u64 = 1 << 20;
 
 impl Run {
     pub(super) fn hold_from(&self, offset: u64) {
-        self.horizon.send_if_modified(|horizon| {
+        let Some(horizon) = &self.horizon else { return };
+        horizon.send_if_modified(|horizon| {
             let moved = horizon.abs_diff(offset) >= HORIZON_STEP;
             if moved {
                 *horizon = offset;
@@ -139,5 +140,16 @@ impl Run {
 
     pub(super) fn try_next(&mut self) -> Option<Result<Option<Block>, Failure>> {
         self.arrivals.try_next()
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if fork::is_child()
+            && let Some(horizon) = self.horizon.take()
+        {
+            // Its end is told to tasks that are the parent's.
+            fork::keep(Box::new(horizon));
+        }
     }
 }

@@ -28,14 +28,21 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Waits until the reader can do with the byte at `offset`.
-    pub(super) async fn in_sight(&self, offset: u64) -> Result<(), Failure> {
-        if offset < *self.horizon.borrow() {
-            return Ok(());
+    /// Waits for a place in the window for the byte at `offset`, and takes it.
+    pub(super) async fn place(&self, offset: u64) -> Result<(), Failure> {
+        loop {
+            if offset >= *self.horizon.borrow() {
+                // Without a place: those that lag behind need it. An error is that the reader has gone, and the run with it.
+                let moved = self.horizon.clone().wait_for(|horizon| offset < *horizon).await.map(drop);
+                moved.map_err(|_| Failure::gone())?;
+            }
+            // Nobody closes it.
+            let permit = self.permits.acquire().await.map_err(|_| Failure::gone())?;
+            if offset < *self.horizon.borrow() {
+                permit.forget();
+                return Ok(());
+            }
         }
-        // An error is that the reader has gone, and the run with it.
-        let moved = self.horizon.clone().wait_for(|horizon| offset < *horizon).await.map(drop);
-        moved.map_err(|_| Failure::gone())
     }
 
     fn end(&self, how: Result<(), Failure>) {

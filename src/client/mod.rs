@@ -1,11 +1,13 @@
 //! The client: who is asked for what, over which session, and for how long.
 //!
 //! [`Client`] is what users hold; `builder` makes it, `view` gives it another identity or other limits, `identity` decides
-//! who logs in, `paths` what the path of a URL means, `pool` keeps the sessions of each endpoint, `limits` puts deadlines around operations, `metrics` counts.
+//! who logs in, `paths` what the path of a URL means, `pool` keeps the sessions of each endpoint, `claims` knows who writes to
+//! which name, `limits` puts deadlines around operations, `metrics` counts.
 //!
 //! Never here: replies and their meaning (`ops`), data channels (`session`), C (`engine`).
 
 mod builder;
+mod claims;
 mod identity;
 mod limits;
 mod metrics;
@@ -32,6 +34,7 @@ use crate::url::Url;
 
 pub use builder::ClientBuilder;
 pub(crate) use builder::{check_assertion, check_subject};
+pub(crate) use claims::Claim;
 pub(crate) use limits::{Repeat, span};
 pub use metrics::Metrics;
 pub(crate) use pair::Half;

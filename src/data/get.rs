@@ -209,6 +209,10 @@ impl Get {
         Ok(marker)
     }
 
+    pub(super) fn window_blocks(&self) -> usize {
+        self.active.window_blocks()
+    }
+
     /// Has connections wait that are so far ahead of a reader in order.
     pub(super) fn hold_from(&self, offset: u64) {
         self.active.hold_from(offset);

@@ -289,7 +289,7 @@ impl ManyFile<'_> {
     /// # Cancel safety
     /// As [`ManyFile::next_block`].
     pub async fn bytes(&mut self) -> Result<Bytes> {
-        let mut reorder = Reorder::starting_at(0);
+        let mut reorder = Reorder::starting_at(0).with_window(self.many.pipeline.window_blocks());
         let mut only = Bytes::new();
         let mut whole = BytesMut::new();
         loop {

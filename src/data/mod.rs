@@ -7,7 +7,6 @@
 
 mod builder;
 mod choices;
-mod claims;
 mod get;
 mod many;
 mod put;

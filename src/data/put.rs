@@ -8,8 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::client::Exclusive;
-use crate::data::claims::Claim;
+use crate::client::{Claim, Exclusive};
 use crate::data::unseen::Unseen;
 use crate::data::{PutBuilder, Writer};
 use crate::error::{Error, ErrorKind, Phase, Result};
@@ -116,13 +115,22 @@ impl Put {
         let unseen = Unseen::new(&url);
         let result = lease.start_put(request).await;
         unseen.seen();
-        if lease.control.is_open() {
+        // One whose channels turned out to be broken would only be tried again.
+        if lease.control.is_open() && !result.as_ref().is_err_and(died) {
             lease.mark_clean();
         }
-        let result = result.map(|active| {
-            let open = Some(Open { lease, active, path, whole_file, claim });
-            Self { url, open, deadline, failed: None }
-        });
+        let result = match result {
+            Ok(active) => {
+                let open = Some(Open { lease, active, path, whole_file, claim });
+                Ok(Self { url, open, deadline, failed: None })
+            }
+            Err(error) => {
+                if error.reply().is_some() {
+                    claim.stored_nothing();
+                }
+                Err(error)
+            }
+        };
         // If nobody waits any more, the drop of the `Put` cleans up.
         drop(sender.send(result));
     }

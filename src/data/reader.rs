@@ -29,7 +29,8 @@ pub struct Reader {
 
 impl Reader {
     pub(super) fn new(get: Get) -> Self {
-        let reorder = Reorder::leaving_out(get.start_offset(), get.left_out());
+        let reorder =
+            Reorder::leaving_out(get.start_offset(), get.left_out()).with_window(get.window_blocks());
         Self { get, reorder, chunk: Bytes::new(), failed: None, over: false }
     }
 

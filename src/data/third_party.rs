@@ -9,9 +9,8 @@ use futures_core::Stream;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
-use crate::client::{Client, Exclusive, SessionOptions};
+use crate::client::{Claim, Client, Exclusive, SessionOptions};
 use crate::data::ThirdPartyBuilder;
-use crate::data::claims::Claim;
 use crate::data::put::is_device;
 use crate::data::stall::Stall;
 use crate::data::third_party_choices::named;
@@ -126,7 +125,8 @@ impl ThirdParty {
             let (mut source, mut destination) = choices.sessions(from, to).await?;
             let reused = source.is_reused() || destination.is_reused();
             // What an earlier transfer to this name left is deleted before, or not at all.
-            let claim = Claim::within(context.limits.reply, to, &context.path).await?;
+            let claim = Claim::within(context.limits.reply, to, &context.path).await;
+            let claim = claim.map_err(|error| error.with_url(to))?;
             // If this is dropped on the way, nobody knows what the servers were told.
             source.mark_broken();
             destination.mark_broken();
@@ -147,14 +147,19 @@ impl ThirdParty {
                     });
                 }
                 Err(failed) => {
+                    let again = reused && died(&failed.error);
                     if failed.untouched {
+                        claim.stored_nothing();
+                    }
+                    // One whose channels turned out to be broken would only be tried again.
+                    if failed.untouched && !again {
                         for lease in [&mut source, &mut destination] {
                             if lease.control.is_open() {
                                 lease.mark_clean();
                             }
                         }
                     }
-                    if reused && died(&failed.error) {
+                    if again {
                         tracing::debug!(error = %failed.error, "a session of the pool was dead, trying another one");
                         continue;
                     }

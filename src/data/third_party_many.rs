@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{Instrument as _, Span};
 
-use crate::client::{Client, Exclusive};
+use crate::client::{Claim, Client, Exclusive};
 use crate::credential::Credential;
 use crate::data::choices::{Boxed, Watched};
 use crate::data::third_party_choices::{PairChoices, named, pair_setters};
@@ -245,6 +245,17 @@ enum Over {
 impl Run {
     async fn run(mut self) {
         let deadline = self.choices.deadline();
+        let gone = self.sender.clone();
+        let claims = tokio::select! {
+            claims = self.claims() => claims,
+            () = gone.closed() => return,
+        };
+        drop(gone);
+        // Until the end: what earlier transfers to these names have left is deleted before, or not at all.
+        let _claims = match claims {
+            Ok(claims) => claims,
+            Err(error) => return self.tell_the_rest(error).await,
+        };
         let mut lost = 0;
         // They outlive the work on them, which may be thrown away at any point: what it began is ended where it was begun.
         let mut sessions = None;
@@ -292,6 +303,16 @@ impl Run {
                 }
             }
         }
+    }
+
+    async fn claims(&self) -> Result<Vec<Claim>> {
+        let (client, limit) = (&self.choices.client, self.choices.limits().reply);
+        let mut claims = Vec::with_capacity(self.pairs.len());
+        for (_, to) in self.pairs.iter() {
+            let path = Bytes::copy_from_slice(&client.server_path(to));
+            claims.push(Claim::within(limit, to, &path).await.map_err(|error| error.with_url(to))?);
+        }
+        Ok(claims)
     }
 
     /// Outcomes so far.

@@ -1,7 +1,9 @@
 //! Making, removing and renaming files and folders.
 
+use bytes::Bytes;
+
 use super::completed;
-use crate::client::{Client, Repeat};
+use crate::client::{Claim, Client, Repeat};
 use crate::error::{Error, Phase, Result};
 use crate::protocol::command::Command;
 use crate::url::{IntoUrl, Url};
@@ -116,11 +118,16 @@ impl Client {
         }
         let first = Command::with("RNFR", self.server_path(&from))?;
         let second = Command::with("RNTO", self.server_path(&to))?;
+        // What a transfer to the new name has left is deleted before, or not at all.
+        let path = Bytes::copy_from_slice(&self.server_path(&to));
+        let claim = Claim::within(self.timeouts().reply_limit(), &to, &path).await?;
         let (found, renamed) = self.operation(&from, Repeat::Never).replies(first, second).await?;
         // Refused already: the answer to RNTO is only about the order of commands.
         let result = if found.is_intermediate() {
+            drop(claim);
             completed(renamed, "renaming to the new name").map(drop)
         } else {
+            claim.stored_nothing();
             Err(Error::from_reply(found, Phase::Command, "renaming"))
         };
         result.map_err(|error| error.with_url(&from))

@@ -43,6 +43,13 @@ pub(crate) struct Ready {
     pub(crate) delayed: bool,
 }
 
+impl Ready {
+    /// How many blocks may be on their way, or wait to be taken.
+    pub(crate) fn window_blocks(&self) -> usize {
+        self.options.window_blocks
+    }
+}
+
 /// Most stripes that are listened for: each costs a descriptor below 1024 and more for its connections.
 const MAX_LISTENERS: usize = 64;
 

@@ -331,6 +331,11 @@ impl ActiveGet {
         Poll::Ready(result)
     }
 
+    /// How many blocks may be on their way, or wait to be taken.
+    pub(crate) fn window_blocks(&self) -> usize {
+        self.ready.as_ref().map_or(0, |ready| ready.window_blocks())
+    }
+
     /// The caller reads in order, and holds what comes before `offset`; connections that are further wait.
     pub(crate) fn hold_from(&self, offset: u64) {
         // Text has other offsets on the wire than here; it comes in one stream, and in order.

@@ -150,6 +150,7 @@ impl Pipeline {
     ///
     /// An error ends the pipeline: it is the session's, not a file's. [`Self::left`] then tells what was not finished.
     pub(crate) async fn next_file(&mut self, session: &mut Session) -> Result<Option<Next>> {
+        self.hold_from(u64::MAX);
         while self.current.is_some() {
             match self.next_block(session).await {
                 Ok(Some(_)) | Ok(None) => {}
@@ -206,7 +207,9 @@ impl Pipeline {
     /// Whether a refusal may be about the data channels instead of the file: globus-gridftp-server says "500 Command failed"
     /// to all that was asked for when its connection broke before the first byte.
     fn is_doubtful(&self, error: &Error) -> bool {
-        self.doubts > 0 && matches!(self.what, What::Files { .. }) && error.kind() == ErrorKind::Refused
+        self.doubts > 0
+            && matches!(self.what, What::Files { .. })
+            && matches!(error.kind(), ErrorKind::Refused | ErrorKind::ConnectionLost)
     }
 
     /// All that was asked for waits again, and the set is closed. The answers are still to be [heard](hear_out).
@@ -430,6 +433,11 @@ impl Pipeline {
     /// The file that is being read.
     pub(crate) fn current(&self) -> Option<usize> {
         self.current.as_ref().map(|current| current.index)
+    }
+
+    /// How many blocks of a file may be on their way, or wait to be taken.
+    pub(crate) fn window_blocks(&self) -> usize {
+        self.options.window_blocks
     }
 
     /// The caller reads the current file in order, and holds what comes before `offset`; connections that are further wait.

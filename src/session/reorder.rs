@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::engine::BLOCK_BYTES;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::types::RangeSet;
 
 /// Bytes of early blocks that are held at most.
 const LIMIT_BYTES: usize = 64 << 20;
 
-/// How much less than that a connection may be ahead: it stops between pieces of a block.
+/// How much less than that a connection may be ahead: it stops between pieces of a block, and the horizon moves in steps.
 const MARGIN_BYTES: usize = 2 << 20;
 
 /// Blocks that came early. What overlaps is cut: each byte of the file is given once.
@@ -22,12 +23,20 @@ pub(crate) struct Reorder {
     position: u64,
     /// Bytes that are not asked for, and are passed over.
     left_out: RangeSet,
+    /// What connections may have brought before they were told to wait.
+    ahead_bytes: usize,
 }
 
 impl Reorder {
     /// Begins with the first byte from `position` on that is not left out.
     pub(crate) fn leaving_out(position: u64, left_out: RangeSet) -> Self {
         Self { position: left_out.contiguous_from(position), left_out, ..Self::default() }
+    }
+
+    /// For a reader whose transfer has a window of so many blocks.
+    pub(crate) fn with_window(mut self, blocks: usize) -> Self {
+        self.ahead_bytes = blocks.saturating_mul(BLOCK_BYTES);
+        self
     }
 
     pub(crate) fn starting_at(position: u64) -> Self {
@@ -68,7 +77,7 @@ impl Reorder {
         if let Some(shorter) = self.early.insert(offset, data) {
             self.held_bytes -= shorter.len();
         }
-        if self.held_bytes > LIMIT_BYTES && !self.early.contains_key(&self.position) {
+        if self.held_bytes > LIMIT_BYTES + self.ahead_bytes && !self.early.contains_key(&self.position) {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 Phase::Data,

@@ -283,13 +283,14 @@ fn is_consequence(last: &Result<Reply>) -> bool {
     if matches!(reply.code(), 425 | 426) {
         return true;
     }
-    let words: [&[u8]; 6] = [
+    let words: [&[u8]; 7] = [
         b"end-of-file",
         b"end of file",
         b"connection reset",
         b"broken pipe",
         b"connection closed",
         b"data connection",
+        b"handle not in the proper state",
     ];
     reply.lines().any(|line| {
         let line = line.to_ascii_lowercase();

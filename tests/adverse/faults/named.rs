@@ -44,6 +44,11 @@ async fn told_until_accepted(server: &Server, mode: TransferMode) -> u64 {
 /// The file that a retry has stored is not deleted when the first attempt is cleaned up at last.
 #[tokio::test]
 async fn a_retry_outlives_the_cleaning_up_of_the_first_attempt() {
+    tokio::join!(outlives_cleaning_up("f"), outlives_cleaning_up("renamed later"));
+}
+
+/// `retry` is what the second attempt stores to; it is renamed where that is another name.
+async fn outlives_cleaning_up(retry: &str) {
     let server = Server::anonymous().start();
     let contents = Bytes::from(random_bytes(1, SIZE));
     let accepted = told_until_accepted(&server, TransferMode::Stream).await;
@@ -65,9 +70,12 @@ async fn a_retry_outlives_the_cleaning_up_of_the_first_attempt() {
     assert_eq!(error.kind(), ErrorKind::ConnectionLost, "{error}");
     drop(put);
 
-    let mut put = client.put(&url).await.unwrap();
+    let mut put = client.put(proxy.url(retry)).await.unwrap();
     put.write(contents.clone()).await.unwrap();
     assert_eq!(put.finish().await.unwrap().bytes, SIZE as u64);
+    if retry != "f" {
+        client.rename(proxy.url(retry), &url).await.unwrap();
+    }
     assert!(std::fs::read(&path).unwrap() == contents);
     // Two at a time need the session of the first attempt, which comes free when that is cleaned up.
     let (one, other) = tokio::join!(client.put(proxy.url("a")), client.put(proxy.url("b")));
@@ -96,7 +104,9 @@ async fn a_retry_between_servers_outlives_the_cleaning_up_of_the_first_attempt()
     };
     eventually("the cleaning up has its session", || told(1).is_some()).await;
 
-    client.third_party(from.url("f"), proxy.url("f")).await.unwrap().join().await.unwrap();
+    let contents = random_bytes(8, SIZE);
+    std::fs::write(from.dir().join("small"), &contents).unwrap();
+    client.third_party(from.url("small"), proxy.url("f")).await.unwrap().join().await.unwrap();
     assert!(told(1) == Some(10) && told(2).is_some(), "the retry had a session of its own");
     assert!(std::fs::read(&path).unwrap() == contents);
     // Whatever is asked on the shared session comes behind the cleaning up.

@@ -26,8 +26,8 @@ struct Names {
 
 #[derive(Debug)]
 struct Entry {
-    /// The latest transfer to this name.
-    latest: u64,
+    /// The transfers to this name, in order, that go on, or have stored something of which a later one may have to know.
+    claims: Vec<u64>,
     /// Ends when the deletion that is under way does.
     deletion: Option<watch::Receiver<()>>,
 }
@@ -38,14 +38,16 @@ fn lock() -> MutexGuard<'static, Names> {
 
 /// The claim of a transfer to the name that it writes to, until it is finished and cleaned up.
 #[derive(Debug)]
-pub(super) struct Claim {
+pub(crate) struct Claim {
     name: Name,
     number: u64,
+    /// Something may stand under the name that was not there before.
+    stored: bool,
 }
 
 /// The right to delete a file; while it lasts, nobody else gets a claim to its name.
 #[derive(Debug)]
-pub(super) struct Deletion<'a> {
+pub(crate) struct Deletion<'a> {
     claim: &'a Claim,
     _end: watch::Sender<()>,
 }
@@ -55,7 +57,7 @@ impl Claim {
     ///
     /// # Errors
     /// `Timeout(Reply)`.
-    pub(super) async fn within(limit: Duration, url: &Url, path: &Bytes) -> Result<Self> {
+    pub(crate) async fn within(limit: Duration, url: &Url, path: &Bytes) -> Result<Self> {
         tokio::time::timeout(limit, Self::of(url, path)).await.map_err(|_| {
             let message =
                 format!("what an earlier transfer left under this name was not deleted within {limit:?}");
@@ -71,13 +73,14 @@ impl Claim {
                 let mut names = lock();
                 let names = &mut *names;
                 let number = names.last + 1;
-                let entry = names.by_name.entry(name.clone()).or_insert(Entry { latest: 0, deletion: None });
+                let entry =
+                    names.by_name.entry(name.clone()).or_insert(Entry { claims: Vec::new(), deletion: None });
                 match entry.deletion.clone() {
                     Some(deletion) => deletion,
                     None => {
-                        entry.latest = number;
+                        entry.claims.push(number);
                         names.last = number;
-                        return Self { name, number };
+                        return Self { name, number, stored: true };
                     }
                 }
             };
@@ -86,10 +89,16 @@ impl Claim {
         }
     }
 
+    /// The server was told to store nothing, or refused it: what an earlier transfer left is deleted by that.
+    pub(crate) fn stored_nothing(mut self) {
+        self.stored = false;
+    }
+
     /// The right to delete what this transfer left, unless the name is a later one's.
-    pub(super) fn deletion(&self) -> Option<Deletion<'_>> {
+    pub(crate) fn deletion(&self) -> Option<Deletion<'_>> {
         let mut names = lock();
-        let entry = names.by_name.get_mut(&self.name).filter(|entry| entry.latest == self.number)?;
+        let entry =
+            names.by_name.get_mut(&self.name).filter(|entry| entry.claims.last() == Some(&self.number))?;
         let (end, deletion) = watch::channel(());
         entry.deletion = Some(deletion);
         Some(Deletion { claim: self, _end: end })
@@ -107,7 +116,10 @@ impl Drop for Deletion<'_> {
 impl Drop for Claim {
     fn drop(&mut self) {
         let mut names = lock();
-        if names.by_name.get(&self.name).is_some_and(|entry| entry.latest == self.number) {
+        let Some(entry) = names.by_name.get_mut(&self.name) else { return };
+        // What was stored is nobody's to delete who began before.
+        entry.claims.retain(|&number| number > self.number || (number < self.number && !self.stored));
+        if entry.claims.is_empty() {
             names.by_name.remove(&self.name);
         }
     }
@@ -139,6 +151,10 @@ mod tests {
         drop(deletion);
         let fourth = fourth.await;
         assert!(third.deletion().is_none());
+        let fifth = Claim::of(&url, &path).await;
+        assert!(fourth.deletion().is_none());
+        fifth.stored_nothing();
+        assert!(fourth.deletion().is_some(), "nothing of a later one stands there");
         drop((third, fourth, other));
         assert!(lock().by_name.keys().all(|(endpoint, _)| endpoint != url.endpoint()), "nothing is kept");
     }
