@@ -1,5 +1,5 @@
-//! Who stores under which name: a put, or a transfer between servers, that failed is cleaned up in the background, and must not delete what a later put of
-//! the same name has stored meanwhile.
+//! Who stores under which name: a put, or a transfer between servers, that failed is cleaned up in the background, and must not
+//! delete what a later one has stored, or renamed, there meanwhile.
 //!
 //! Kept for the whole process, as the next attempt may well be another client's.
 
