@@ -4,13 +4,15 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 struct Served {
     owner: Child,
+    /// It says more than is looked at, and somebody must hear it.
+    _output: BufReader<ChildStdout>,
     port: u16,
     /// The server's folder and, under GSI, the certificates'.
     folders: Vec<PathBuf>,
@@ -26,12 +28,11 @@ fn serve(args: &[&str]) -> Served {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+    let mut output = BufReader::new(owner.stdout.take().unwrap());
     let mut said = String::new();
     // The second command to try: all that is looked at below comes before it.
     while !said.contains("/tmp/random-10M") {
-        said.push_str(&lines.next().expect("the server is announced").unwrap());
-        said.push('\n');
+        assert!(output.read_line(&mut said).unwrap() > 0, "the server is not announced: {said}");
     }
     let url = said.split_whitespace().find(|word| word.contains("ftp://")).unwrap();
     let rest = url.split_once("://").unwrap().1;
@@ -42,7 +43,7 @@ fn serve(args: &[&str]) -> Served {
     if let Some(ca) = said.lines().find_map(|line| line.strip_prefix("export X509_CERT_DIR=")) {
         folders.push(PathBuf::from(ca).parent().unwrap().to_owned());
     }
-    Served { owner, port, folders, said }
+    Served { owner, _output: output, port, folders, said }
 }
 
 fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
