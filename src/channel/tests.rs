@@ -449,6 +449,7 @@ async fn a_connection_that_runs_ahead_waits_for_the_one_that_lags() {
     while take(soon("the first", run.next()).await.unwrap().unwrap()) < 4 << 20 {}
     // As a reader goes on.
     let mut horizon = 4 * MIB;
+    let limit = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
         horizon += MIB / 3;
         run.hold_from(horizon);
@@ -461,7 +462,7 @@ async fn a_connection_that_runs_ahead_waits_for_the_one_that_lags() {
                 }
                 None => break,
             },
-            Err(_) => assert!(horizon < 40 * MIB),
+            Err(_) => assert!(tokio::time::Instant::now() < limit),
         }
     }
     assert!(got == contents);

@@ -22,7 +22,7 @@ use crate::data::unseen::Unseen;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::options::{DataChannelAuth, ProtectionLevel, Timeouts, TransferMode};
 use crate::session::third_party_many::{Abandoned, Deleted, Item, Outcome, Pairs, delete};
-use crate::session::watch::{EXPLANATION_LIMIT, may_go_on, too_long};
+use crate::session::watch::{EXPLANATION_LIMIT, may_go_on, too_long, within};
 use crate::url::{IntoUrl, Url};
 
 /// Pairs of sessions that may be lost one after the other without any file in between.
@@ -247,7 +247,7 @@ impl Run {
         let deadline = self.choices.deadline();
         let gone = self.sender.clone();
         let claims = tokio::select! {
-            claims = self.claims() => claims,
+            claims = within(deadline, self.claims()) => claims,
             () = gone.closed() => return,
         };
         drop(gone);

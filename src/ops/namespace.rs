@@ -1,5 +1,7 @@
 //! Making, removing and renaming files and folders.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::completed;
@@ -120,7 +122,9 @@ impl Client {
         let second = Command::with("RNTO", self.server_path(&to))?;
         // What a transfer to the new name has left is deleted before, or not at all.
         let path = Bytes::copy_from_slice(&self.server_path(&to));
-        let claim = Claim::within(self.timeouts().reply_limit(), &to, &path).await?;
+        let limits = self.timeouts();
+        let limit = limits.total_limit().into_iter().fold(limits.reply_limit(), Duration::min);
+        let claim = Claim::within(limit, &to, &path).await.map_err(|error| error.with_url(&to))?;
         let (found, renamed) = self.operation(&from, Repeat::Never).replies(first, second).await?;
         // Refused already: the answer to RNTO is only about the order of commands.
         let result = if found.is_intermediate() {

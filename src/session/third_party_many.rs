@@ -93,6 +93,8 @@ enum Size {
     Known(Option<u64>),
 }
 
+/// A file that can be sent for, its size and its temporary name.
+type Ready = (Item, Option<u64>, Bytes);
 /// A file on its way to a temporary name.
 #[derive(Debug)]
 struct Moving {
@@ -191,17 +193,14 @@ impl Pairs {
         }
         // In batches: a write for each file, as each one ends, would be a system call each.
         let room = AHEAD.min(source.control.window()).min(destination.control.window());
-        if self.moving.len() > room / 2 {
-            return Ok(None);
-        }
-        if self.sized.is_empty() {
+        if self.moving.len() > room / 2 || self.sized.is_empty() {
             return Ok(None);
         }
         if !self.set {
             introduce(source, destination, &self.options, true, None, None).await?;
             self.set = true;
         }
-        let (mut to_source, mut to_destination, mut batch) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut to_source, mut to_destination, mut batch) = (Vec::new(), Vec::new(), Vec::<Ready>::new());
         let checks = destination.features.size();
         let mut bytes: u64 = self.moving.iter().filter_map(|moving| moving.size).sum();
         while self.moving.len() + batch.len() < room && bytes < BYTES_AHEAD {
@@ -216,9 +215,10 @@ impl Pairs {
                     };
                     if reply.is_err() && !source.control.is_open() {
                         // It is asked again on the next session.
-                        if let Some(Sized { item, .. }) = self.sized.pop_front() {
-                            self.waiting.push_front(item);
-                        }
+                        let asked = self.sized.pop_front().map(|sized| sized.item);
+                        // And so is what was ready to be sent, and was not.
+                        let ready = batch.into_iter().map(|(item, ..)| item);
+                        ready.chain(asked).rev().for_each(|item| self.waiting.push_front(item));
                         return Err(at_source(reply.err().unwrap_or_else(no_pair)));
                     }
                     match reply {
@@ -268,7 +268,7 @@ impl Pairs {
         &mut self,
         source: &Session,
         destination: &Session,
-        batch: Vec<(Item, Option<u64>, Bytes)>,
+        batch: Vec<Ready>,
         to_source: Vec<Command>,
         to_destination: Vec<Command>,
     ) -> Result<()> {
