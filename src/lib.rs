@@ -192,6 +192,7 @@ mod ops;
 pub mod options;
 mod protocol;
 mod session;
+pub mod transfer;
 mod types;
 mod url;
 
@@ -210,6 +211,7 @@ pub use globus_sys::large_fd;
 pub use ops::{
     ListFormat, ListStream, NotEntered, NotRemoved, RawListing, RemoveReport, WalkEntry, WalkStream,
 };
+pub use transfer::{IntoLocation, Location, Progress, Transfer, TransferBuilder, TransferReport};
 pub use types::{
     AlgorithmName, ByteRange, Checksum, ChecksumAlgorithm, Entry, EntryKind, FeatureSet, Marker, PerfMarker,
     RangeSet, RestartMarker,

@@ -165,6 +165,11 @@ impl Client {
         Metrics::of(&self.inner.common.counters, &self.inner.common.operations)
     }
 
+    /// How many transfers with one server may go on at the same time.
+    pub(crate) fn sessions_per_endpoint(&self) -> usize {
+        self.config.sessions
+    }
+
     pub(crate) fn timeouts(&self) -> &Timeouts {
         &self.config.timeouts
     }

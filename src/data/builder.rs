@@ -117,6 +117,7 @@ pub struct PutBuilder {
     pub(super) algorithm: Option<String>,
     pub(super) marker_interval: Option<Duration>,
     pub(super) check_size: bool,
+    pub(super) keep_incomplete: bool,
 }
 
 impl PutBuilder {
@@ -239,6 +240,13 @@ impl PutBuilder {
     /// Default: true. Turn it off for what has no size, such as a device.
     pub fn check_size(mut self, check: bool) -> Self {
         self.check_size = check;
+        self
+    }
+
+    /// Whether what has come of the file stays at the server when the put is given up, for a later one to go on from.
+    /// Default: false, and a file that is all this put's is deleted.
+    pub fn keep_incomplete(mut self, keep: bool) -> Self {
+        self.keep_incomplete = keep;
         self
     }
 }
@@ -374,6 +382,7 @@ impl Client {
             algorithm: None,
             marker_interval: None,
             check_size: true,
+            keep_incomplete: false,
         }
     }
 }

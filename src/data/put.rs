@@ -35,7 +35,8 @@ pub struct PutSummary {
 /// Dropping an unfinished `Put` ends its data connection in the background and deletes the incomplete file, unless
 /// something of it was there before: not below `/dev`, not after [`offset`](PutBuilder::offset), [`append`](PutBuilder::append) and
 /// [`restart`](PutBuilder::restart), nor through an [`algorithm`](PutBuilder::algorithm) of the server. [`Put::abort`]
-/// leaves what came, for a later put to go on from.
+/// leaves what came, for a later put to go on from, and so does a put that is to
+/// [keep](PutBuilder::keep_incomplete) it.
 pub struct Put {
     url: Url,
     /// None once it is finished.
@@ -50,6 +51,8 @@ struct Open {
     path: Bytes,
     /// All of the file is this put's, so that an incomplete one is deleted.
     whole_file: bool,
+    /// What is incomplete stays, as the caller wants to go on with it.
+    keep: bool,
     /// Until that is done.
     claim: Claim,
 }
@@ -82,7 +85,8 @@ impl Put {
             // In a task of its own: once STOR is on its way its outcome must be known, so that nothing incomplete stays
             // behind when the caller goes away.
             let (sender, receiver) = oneshot::channel();
-            let store = Self::store(lease, claim, request, url.clone(), deadline, sender);
+            let keep = builder.keep_incomplete;
+            let store = Self::store(lease, claim, request, url.clone(), keep, deadline, sender);
             tokio::spawn(store.in_current_span());
             let gone = || {
                 Error::new(ErrorKind::Internal, Phase::Command, "the runtime ended while a put was started")
@@ -101,6 +105,7 @@ impl Put {
         claim: Claim,
         request: PutRequest,
         url: Url,
+        keep: bool,
         deadline: Option<Instant>,
         sender: oneshot::Sender<Result<Self>>,
     ) {
@@ -121,7 +126,7 @@ impl Put {
         }
         let result = match result {
             Ok(active) => {
-                let open = Some(Open { lease, active, path, whole_file, claim });
+                let open = Some(Open { lease, active, path, whole_file, keep, claim });
                 Ok(Self { url, open, deadline, failed: None })
             }
             Err(error) => {
@@ -312,7 +317,7 @@ fn finished() -> Error {
 
 impl Drop for Put {
     fn drop(&mut self) {
-        let Some(Open { mut lease, active, path, whole_file, claim }) = self.open.take() else { return };
+        let Some(Open { mut lease, active, path, whole_file, keep, claim }) = self.open.take() else { return };
         // What the server called complete is deleted only if it is known to be cut off: a stream that ended too early is
         // confirmed like any other.
         let incomplete = !active.is_confirmed();
@@ -325,10 +330,14 @@ impl Drop for Put {
         lease.runtime().spawn(async move {
             if let Err(error) = last.await {
                 unseen.seen();
-                tracing::warn!(%url, %error, "an incomplete file may be left: the server did not end its transfer");
+                if !keep {
+                    tracing::warn!(%url, %error, "an incomplete file may be left: the server did not end its transfer");
+                }
                 return;
             }
-            if !whole_file && incomplete {
+            if keep && incomplete {
+                tracing::debug!(%url, "an incomplete file is kept");
+            } else if !whole_file && incomplete {
                 tracing::warn!(%url, "a file was changed in part: its put was given up");
             } else if incomplete && let Ok(command) = Command::with("DELE", &path) {
                 match claim.deletion() {

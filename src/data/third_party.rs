@@ -365,6 +365,11 @@ impl ThirdParty {
         Ok(active.marker(size))
     }
 
+    /// Why the transfer failed, once it is over.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.outcome.as_ref().and_then(|outcome| outcome.as_ref().err().cloned())
+    }
+
     /// Bytes that the destination says it has received so far: 0 unless it sends markers and these were looked at.
     pub fn received(&self) -> u64 {
         self.open.as_ref().map_or(0, |open| open.active.received())

@@ -1,0 +1,165 @@
+//! How many workers work: as many as make it faster.
+//!
+//! A hill is climbed by measuring: twice as many as long as that brings a tenth, then one more or one less now and then.
+//! A server that says it has too much to do halves the number, and is not pushed beyond that again for a while.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::choices::Concurrency;
+use super::job::Job;
+use super::{End, Route};
+
+/// Workers at the start: while one waits for an answer the other one moves.
+const FIRST: usize = 2;
+
+/// A file costs as much as that many bytes, whatever is in it.
+const FILE_BYTES: u64 = 64 << 10;
+
+/// How long a number of workers is looked at, on a network without delay.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// The longest look, at a server far away.
+const LONGEST_LOOK: Duration = Duration::from_secs(3);
+
+/// How long a number is kept before another one is tried.
+const KEEP: Duration = Duration::from_secs(8);
+
+/// How long a server that had too much to do is left alone.
+const RESPECT: Duration = Duration::from_secs(60);
+
+/// What more workers must bring to be kept.
+const BETTER: f64 = 1.08;
+
+/// Sets the number of workers until nobody works any more.
+pub(super) async fn run(job: Arc<Job>, most: usize, active: watch::Sender<usize>) {
+    let fixed = matches!(job.choices.concurrency, Concurrency::Fixed(_)) || job.route == Route::Local;
+    let mut control = Control { look: look(&job), job, most, active, busy: 0, limit: most, limited: None };
+    if fixed {
+        control.set(most);
+        return std::future::pending().await;
+    }
+    control.climb().await;
+}
+
+/// New connections take some round trips to be made, and some more to be fast.
+fn look(job: &Job) -> Duration {
+    let of = |end: &End| match end {
+        End::Local(_) => Duration::ZERO,
+        End::Remote(remote) => remote.round_trip,
+    };
+    let round_trip = of(&job.sources[0]).max(of(&job.to));
+    (round_trip * 20).clamp(LOOK, LONGEST_LOOK)
+}
+
+struct Control {
+    job: Arc<Job>,
+    most: usize,
+    active: watch::Sender<usize>,
+    look: Duration,
+    /// How often servers had too much to do, when that was looked at last.
+    busy: u64,
+    /// Not more than that, for now.
+    limit: usize,
+    limited: Option<Instant>,
+}
+
+impl Control {
+    fn set(&self, workers: usize) {
+        self.active.send_replace(workers.max(1));
+        self.job.tally.sessions.store(workers.max(1), Ordering::Relaxed);
+        self.job.queue.look_again();
+    }
+
+    async fn climb(&mut self) {
+        let mut at = FIRST.min(self.most);
+        self.set(at);
+        let mut best = self.measure().await;
+        // Up in large steps first.
+        while at < self.limit {
+            let next = (at * 2).min(self.limit);
+            let speed = self.try_out(next).await;
+            if speed < best * BETTER {
+                self.set(at);
+                break;
+            }
+            (at, best) = (next, speed);
+        }
+        let mut up = true;
+        loop {
+            self.keep(&mut at).await;
+            best = self.measure().await;
+            let step = (at / 4).max(1);
+            let next = if up { (at + step).min(self.limit) } else { (at - step.min(at - 1)).max(1) };
+            if next != at {
+                let speed = self.try_out(next).await;
+                // Fewer that are as fast are better.
+                let good = if up { speed > best * BETTER } else { speed > best * 0.98 };
+                if good {
+                    at = next;
+                } else {
+                    self.set(at);
+                    up = !up;
+                }
+            } else {
+                up = !up;
+            }
+        }
+    }
+
+    async fn try_out(&mut self, workers: usize) -> f64 {
+        self.set(workers);
+        // What is new has to begin first.
+        sleep(self.look / 2).await;
+        self.measure().await
+    }
+
+    /// Waits, with an eye on servers that have too much to do.
+    async fn keep(&mut self, at: &mut usize) {
+        let until = Instant::now() + KEEP;
+        while Instant::now() < until {
+            sleep(LOOK).await;
+            if self.is_busy() {
+                *at = (*at / 2).max(1);
+                (self.limit, self.limited) = (*at, Some(Instant::now()));
+                tracing::debug!(workers = *at, "a server has too much to do: fewer sessions");
+                self.set(*at);
+            }
+        }
+        if self.limited.is_some_and(|since| since.elapsed() > RESPECT) {
+            (self.limit, self.limited) = (self.most, None);
+        }
+    }
+
+    fn is_busy(&mut self) -> bool {
+        let busy = self.job.busy.load(Ordering::Relaxed);
+        let more = busy > self.busy;
+        self.busy = busy;
+        more
+    }
+
+    /// What is moved a second.
+    async fn measure(&mut self) -> f64 {
+        let before = self.job.tally.speed_marks();
+        let begun = Instant::now();
+        sleep(self.look).await;
+        if self.is_busy() {
+            let now = (*self.active.borrow() / 2).max(1);
+            (self.limit, self.limited) = (now, Some(Instant::now()));
+            self.set(now);
+            return 0.0;
+        }
+        let after = self.job.tally.speed_marks();
+        let cost = (after.0 - before.0) + (after.1 - before.1) * FILE_BYTES;
+        per(cost, begun.elapsed())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate, to be compared")]
+fn per(cost: u64, time: Duration) -> f64 {
+    cost as f64 / time.as_secs_f64().max(0.001)
+}

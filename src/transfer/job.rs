@@ -1,0 +1,214 @@
+//! What everyone who works on one transfer shares, and what becomes of a file whose turn is over.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::builder::{Channels, Login};
+use super::choices::Choices;
+use super::journal::{Identity, Journal, Record, State};
+use super::progress::Tally;
+use super::queue::{Half, Item, Queue};
+use super::report::{ReportKind, SkipReason};
+use super::{End, Route};
+use crate::client::Client;
+use crate::error::{Error, ErrorKind, Phase, Result, Side, TimeoutKind};
+use crate::types::{Checksum, ChecksumAlgorithm, RangeSet};
+
+/// Files of up to that many bytes go through pipelines.
+pub(super) const SMALL: u64 = 1 << 20;
+
+/// Why a transfer ends before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    Aborted,
+    TimeLimit(Duration),
+}
+
+/// What comes last.
+#[derive(Debug, Default)]
+pub(super) struct Deferred {
+    /// Links to be made: path, target.
+    pub(super) links: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Folders whose attributes are to be set.
+    pub(super) folders: Vec<Folder>,
+}
+
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub(super) path: Vec<u8>,
+    pub(super) mode: Option<u32>,
+    pub(super) modified: Option<std::time::SystemTime>,
+}
+
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) route: Route,
+    pub(super) client: Client,
+    /// Who logs in at the source, and at the destination.
+    pub(super) logins: (Login, Login),
+    /// The places that files can be had from; the first one is planned by.
+    pub(super) sources: Vec<End>,
+    pub(super) to: End,
+    pub(super) choices: Choices,
+    pub(super) channels: Channels,
+    pub(super) tally: Arc<Tally>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) journal: Option<Journal>,
+    pub(super) before: Mutex<State>,
+    /// Part of temporary names: of one transfer always the same, so that half files are found again.
+    pub(super) tag: u64,
+    /// What checksums are computed by, where they are compared.
+    pub(super) algorithm: Option<ChecksumAlgorithm>,
+    pub(super) deferred: Mutex<Deferred>,
+    /// A part of the source could not be looked at.
+    pub(super) incomplete: AtomicBool,
+    /// How often a server had too much to do.
+    pub(super) busy: AtomicU64,
+    pub(super) stop: watch::Sender<Option<Stop>>,
+}
+
+impl Job {
+    pub(super) fn source(&self, item: &Item) -> &End {
+        &self.sources[item.source.min(self.sources.len() - 1)]
+    }
+
+    /// Ready when the transfer is to end before its end.
+    pub(super) async fn ended(&self) -> Stop {
+        let mut stop = self.stop.subscribe();
+        match stop.wait_for(Option::is_some).await {
+            Ok(stop) => stop.unwrap_or(Stop::Aborted),
+            Err(_) => Stop::Aborted,
+        }
+    }
+
+    pub(super) fn stopped(&self) -> Option<Stop> {
+        *self.stop.borrow()
+    }
+
+    /// The error of what was not done because of that.
+    pub(super) fn ended_early(stop: Stop) -> Error {
+        match stop {
+            Stop::Aborted => Error::new(ErrorKind::Aborted, Phase::Data, "the transfer was ended before its end")
+                .with_side(Side::Local),
+            Stop::TimeLimit(limit) => {
+                let message = format!("not done within {limit:?}, the limit for the whole transfer");
+                Error::new(ErrorKind::Timeout(TimeoutKind::Total), Phase::Data, message).with_side(Side::Local)
+            }
+        }
+    }
+
+    /// Runs something until the transfer is to end.
+    pub(super) async fn unless_ended<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            stop = self.ended() => Err(Self::ended_early(stop)),
+            result = work => result,
+        }
+    }
+
+    /// A file is at the destination.
+    pub(super) fn copied(&self, item: &Item, bytes: u64, checksum: Option<Checksum>) {
+        if let Some(journal) = &self.journal {
+            journal.append(Record::Done {
+                path: item.path.clone(),
+                source: identity(item),
+                destination: None,
+                checksum,
+            });
+        }
+        self.tally.copied(&item.path, ReportKind::File, bytes);
+        self.queue.done();
+    }
+
+    /// A file is left alone.
+    pub(super) fn skipped(&self, item: &Item, reason: SkipReason) {
+        self.tally.skipped(&item.path, ReportKind::File, reason, item.size);
+        self.queue.done();
+    }
+
+    /// A file was not moved: it is tried again, or has failed. `new_bytes` says that the attempt brought some.
+    pub(super) fn failed(&self, mut item: Item, error: Error, new_bytes: bool) {
+        if matches!(error.kind(), ErrorKind::ServerBusy | ErrorKind::TooManyOpenFiles) {
+            self.busy.fetch_add(1, Ordering::Relaxed);
+        }
+        let retry = &self.choices.retry;
+        let now = Instant::now();
+        let first = *item.first_failure.get_or_insert(now);
+        item.tries = if new_bytes { 1 } else { item.tries + 1 };
+        let in_time = retry.within.is_none_or(|limit| now.duration_since(first) < limit);
+        if self.stopped().is_none() && error.is_transient() && in_time && item.tries < retry.attempts {
+            tracing::debug!(path = %crate::error::Escaped(&item.path), %error, tries = item.tries, "a file is tried again");
+            self.tally.retried();
+            let pause = retry.pause(item.tries + 1);
+            let small = item.size.is_some_and(|size| size <= SMALL) && item.half.is_none();
+            self.queue.again(item, small, pause);
+            return;
+        }
+        if self.stopped().is_none() && item.source + 1 < self.sources.len() && error.side() != Some(Side::Destination) {
+            tracing::debug!(path = %crate::error::Escaped(&item.path), %error, "a file is tried from another place");
+            item.source += 1;
+            (item.tries, item.first_failure, item.alone) = (0, None, true);
+            self.queue.put_back(item, false);
+            return;
+        }
+        if error.kind() == ErrorKind::Aborted && self.stopped() == Some(Stop::Aborted) {
+            self.tally.skipped(&item.path, ReportKind::File, SkipReason::Aborted, item.size);
+        } else {
+            self.tally.failed(&item.path, ReportKind::File, error);
+        }
+        self.queue.done();
+    }
+
+    /// Remembers what there is of a file, for a later run.
+    pub(super) fn remember(&self, item: &Item, temporary: &[u8], ranges: &RangeSet) {
+        if let Some(journal) = &self.journal {
+            journal.append(Record::Part {
+                path: item.path.clone(),
+                source: identity(item),
+                temporary: temporary.to_vec(),
+                ranges: ranges.clone(),
+            });
+        }
+    }
+
+    /// The half file is gone.
+    pub(super) fn forget(&self, item: &Item) {
+        if let Some(journal) = &self.journal {
+            journal.append(Record::Dropped { path: item.path.clone() });
+        }
+    }
+
+    /// Whether half files stay when the transfer ends before its end.
+    pub(super) fn keeps_halves(&self) -> bool {
+        self.journal.is_some()
+    }
+
+    /// What an earlier run left of a file, if the source is the same still.
+    pub(super) fn half_of(&self, item: &Item) -> Option<Half> {
+        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let part = before.part(&item.path).filter(|part| part.source == identity(item))?;
+        Some(Half { size: item.size, modified: item.modified, ranges: part.ranges.clone() })
+    }
+
+    pub(super) fn deferred(&self) -> std::sync::MutexGuard<'_, Deferred> {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What tells a file of the source from a later one of its name.
+pub(super) fn identity(item: &Item) -> Identity {
+    let modified = item.modified.and_then(|time| match time.duration_since(std::time::UNIX_EPOCH) {
+        Ok(since) => i128::try_from(since.as_nanos()).ok(),
+        Err(before) => i128::try_from(before.duration().as_nanos()).ok().map(|nanos| -nanos),
+    });
+    Identity {
+        size: item.size,
+        modified_nanos: modified.and_then(|nanos| i64::try_from(nanos).ok()),
+        // Device numbers change when a machine is restarted.
+        unique: None,
+    }
+}

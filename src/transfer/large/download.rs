@@ -1,0 +1,332 @@
+//! A file from a server to a file here.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::{Broken, Moved, Shared, changed, differs, in_order, spoils};
+use crate::error::{Error, ErrorKind, Phase, Result, Side};
+use crate::transfer::End;
+use crate::transfer::hash::Along;
+use crate::transfer::job::Job;
+use crate::transfer::local::{Attributes, Writer};
+use crate::transfer::pieces::{Piece, Pieces};
+use crate::transfer::progress::Watched;
+use crate::transfer::queue::{Half, Item};
+use crate::transfer::remote::Remote;
+use crate::types::{Checksum, RangeSet};
+use crate::url::Url;
+
+/// How often it is remembered what is there.
+const REMEMBER: Duration = Duration::from_secs(1);
+
+/// A file under way.
+#[derive(Debug)]
+struct Download {
+    job: Arc<Job>,
+    source: usize,
+    url: Url,
+    size: Option<u64>,
+    pieces: Pieces,
+    sink: Writer,
+    watched: Watched,
+    along: Option<Along>,
+    /// Bytes that this attempt brought.
+    moved: AtomicU64,
+    /// Nobody is to move anything any more.
+    over: watch::Sender<bool>,
+    /// Those who help.
+    helpers: watch::Sender<usize>,
+}
+
+pub(super) async fn download(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Broken> {
+    let (End::Remote(from), End::Local(to)) = (job.source(item), &job.to) else { return Err(wrong_ends().into()) };
+    let url = from.url(&item.path)?;
+    let half = item.half.take().filter(|half| half.size == item.size && half.modified == item.modified);
+    let there = half.map(|half| half.ranges).unwrap_or_default();
+    let (tag, size) = (job.tag, item.size);
+    let kept = there.clone();
+    let sink = to.at(&item.path, move |root, path| Writer::open(root, path, tag, size, &kept)).await?;
+    // What of it is really there.
+    let there = sink.written();
+    let divisible = in_order(job) && from.is_gridftp();
+    let watched = job.tally.begin(&item.path, item.size);
+    watched.is_at(there.total_bytes());
+    let along = match (&job.algorithm, there.is_empty() && in_order(job)) {
+        (Some(algorithm), true) => Some(Along::start(algorithm)?),
+        _ => None,
+    };
+    let file = Arc::new(Download {
+        job: Arc::clone(job),
+        source: item.source,
+        url,
+        size: item.size,
+        pieces: Pieces::new(item.size, &there, divisible),
+        sink,
+        watched,
+        along,
+        moved: AtomicU64::new(0),
+        over: watch::Sender::new(false),
+        helpers: watch::Sender::new(0),
+    });
+    let shared: Arc<dyn Shared> = Arc::<Download>::clone(&file);
+    if divisible {
+        job.queue.share(Arc::clone(&shared));
+    }
+    let theirs = theirs(job, from, item.source, &file.url);
+    let moved = {
+        let remember = async {
+            loop {
+                tokio::time::sleep(REMEMBER).await;
+                job.remember(item, file.sink.temporary(), &file.sink.written());
+            }
+        };
+        let work = async {
+            file.all_pieces().await?;
+            file.check(from, item).await
+        };
+        tokio::select! {
+            moved = job.unless_ended(work) => moved,
+            () = remember => Ok(()),
+        }
+    };
+    job.queue.withdraw(&shared);
+    drop(shared);
+    file.over.send_replace(true);
+    file.wait_for_helpers().await;
+    let moved = match moved {
+        Ok(()) => file.finish(job, item, theirs).await,
+        Err(error) => {
+            if let Some(theirs) = theirs {
+                theirs.abort();
+            }
+            Err(error)
+        }
+    };
+    match moved {
+        Ok(moved) => Ok(moved),
+        Err(error) => {
+            let new_bytes = file.moved.load(Ordering::Relaxed) > 0;
+            let broken = Broken { new_bytes: new_bytes && !spoils(&error), error };
+            file.give_up(job, item, &broken.error).await;
+            Err(broken)
+        }
+    }
+}
+
+/// The source's checksum, which its server computes while the data is on its way.
+fn theirs(job: &Arc<Job>, from: &Remote, source: usize, url: &Url) -> Option<JoinHandle<Result<Checksum>>> {
+    let algorithm = job.algorithm.clone()?;
+    if !from.offers(&algorithm) {
+        return None;
+    }
+    let (job, url) = (Arc::clone(job), url.clone());
+    Some(tokio::spawn(async move {
+        let End::Remote(from) = &job.sources[source] else { return Err(wrong_ends()) };
+        job.unless_ended(from.checksum(&url, &algorithm)).await
+    }))
+}
+
+fn wrong_ends() -> Error {
+    Error::new(ErrorKind::Internal, Phase::Input, "a transfer with the wrong ends").with_side(Side::Local)
+}
+
+impl Download {
+    fn remote(&self) -> Result<&Remote> {
+        match &self.job.sources[self.source] {
+            End::Remote(from) => Ok(from),
+            End::Local(_) => Err(wrong_ends()),
+        }
+    }
+
+    async fn all_pieces(&self) -> Result<()> {
+        loop {
+            while let Some(piece) = self.pieces.take() {
+                self.piece(piece).await?;
+            }
+            // Others may give back what they could not move.
+            let mut helpers = self.helpers.subscribe();
+            if *helpers.borrow_and_update() == 0 {
+                if self.pieces.is_idle() && !self.pieces.has_room() {
+                    return self.sink.flush().await;
+                }
+                continue;
+            }
+            // It cannot fail: the sender is here.
+            let _ = helpers.changed().await;
+        }
+    }
+
+    async fn piece(&self, piece: Piece) -> Result<()> {
+        let id = piece.id;
+        let result = self.fetch(piece).await;
+        self.pieces.finish(id, result.is_ok());
+        result
+    }
+
+    async fn fetch(&self, piece: Piece) -> Result<()> {
+        let Piece { id, range } = piece;
+        let channels = &self.job.channels;
+        let mut builder = self
+            .remote()?
+            .client
+            .get(&self.url)
+            .mode(channels.mode)
+            .parallelism(channels.parallelism)
+            .protection(channels.protection)
+            .dcau(channels.dcau.clone())
+            .tcp_buffer(channels.tcp_buffer);
+        let whole = range.start == 0 && self.size.is_none_or(|size| size == range.end);
+        if !whole {
+            builder = builder.range(range.clone());
+        }
+        let mut get = builder.await?;
+        if let (Some(told), Some(size)) = (get.size(), self.size)
+            && told != size
+        {
+            return Err(changed(self.size, Some(told)));
+        }
+        let ordered = in_order(&self.job);
+        while let Some(block) = get.next_block().await? {
+            let length = u64::try_from(block.data.len()).unwrap_or(u64::MAX);
+            let own = if ordered && self.size.is_some() { self.pieces.advance(id, length) } else { length };
+            let shortened = self.size.is_some() && ordered && self.pieces.end(id) < range.end;
+            if own < length && !shortened {
+                return Err(too_much(range.end));
+            }
+            let data = block.data.slice(..usize::try_from(own).unwrap_or(usize::MAX).min(block.data.len()));
+            if let Some(along) = &self.along {
+                along.take(block.offset, &data).await;
+            }
+            let count = data.len();
+            self.sink.write_at(block.offset, data).await?;
+            self.moved.fetch_add(own, Ordering::Relaxed);
+            self.watched.moved(count);
+            if shortened && self.pieces.left(id) == 0 {
+                // The rest is somebody else's.
+                return Ok(());
+            }
+        }
+        if ordered && self.size.is_some() && self.pieces.left(id) > 0 {
+            let message = format!("{} bytes of the part up to {} did not come", self.pieces.left(id), range.end);
+            return Err(Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Source));
+        }
+        Ok(())
+    }
+
+    /// Whether the source is what it was.
+    async fn check(&self, from: &Remote, item: &Item) -> Result<()> {
+        if item.modified.is_none() || item.size.is_none_or(|size| size <= crate::transfer::job::SMALL) {
+            return Ok(());
+        }
+        match from.facts(&item.path).await? {
+            Some(facts) if facts.size == item.size && facts.modified == item.modified => Ok(()),
+            Some(facts) => Err(changed(item.size, facts.size)),
+            None => Err(changed(item.size, None)),
+        }
+    }
+
+    async fn wait_for_helpers(&self) {
+        // Each of them ends when it sees that it is over.
+        let _ = self.helpers.subscribe().wait_for(|helpers| *helpers == 0).await;
+    }
+
+    /// Compares, and gives the file its name.
+    async fn finish(&self, job: &Arc<Job>, item: &Item, theirs: Option<JoinHandle<Result<Checksum>>>) -> Result<Moved> {
+        let written = self.sink.written();
+        let size = self.size.unwrap_or_else(|| written.contiguous_from(0));
+        if !written.complement(size).is_empty() {
+            let message = format!("{} of {size} bytes came", written.total_bytes());
+            return Err(Error::new(ErrorKind::Truncated, Phase::Verify, message).with_side(Side::Source));
+        }
+        let mut checksum = None;
+        if let Some(algorithm) = &job.algorithm {
+            let ours = match &self.along {
+                Some(along) => along.finish(size).await,
+                None => None,
+            };
+            let ours = match ours {
+                Some(ours) => ours,
+                None => self.sink.checksum(algorithm).await?,
+            };
+            let theirs = match theirs {
+                Some(theirs) => theirs.await.unwrap_or_else(|_| Err(wrong_ends()))?,
+                None => job.unless_ended(self.remote()?.checksum(&self.url, algorithm)).await?,
+            };
+            if ours != theirs {
+                return Err(differs("the copy differs", &theirs, &ours).with_url(&self.url));
+            }
+            checksum = Some(ours);
+        }
+        let attributes = Attributes::of(item, job.choices.preserve);
+        let never = job.choices.overwrite == crate::transfer::Overwrite::Never;
+        self.sink.finish(size, attributes, !never, job.choices.fsync).await?;
+        Ok(Moved { bytes: size, checksum })
+    }
+
+    /// Keeps what is there for the next attempt, or removes it.
+    async fn give_up(&self, job: &Job, item: &mut Item, error: &Error) {
+        let ended = job.stopped().is_some();
+        let again = error.is_transient() && !ended || job.keeps_halves();
+        if again && !spoils(error) {
+            let ranges: RangeSet = self.sink.keep().await;
+            if !ranges.is_empty() {
+                job.remember(item, self.sink.temporary(), &ranges);
+                item.half = Some(Half { size: item.size, modified: item.modified, ranges });
+            }
+            return;
+        }
+        self.watched.is_at(0);
+        self.sink.discard().await;
+        job.forget(item);
+        if error.kind() == ErrorKind::Truncated
+            && let Ok(from) = self.remote()
+            && let Ok(Some(facts)) = from.facts(&item.path).await
+        {
+            // What it is by now is what the next attempt copies.
+            (item.size, item.modified) = (facts.size, facts.modified);
+        }
+    }
+}
+
+fn too_much(end: u64) -> Error {
+    let message = format!("the server sent more than the bytes up to {end}");
+    Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Source)
+}
+
+impl Shared for Download {
+    fn has_room(&self) -> bool {
+        !*self.over.borrow() && self.pieces.has_room()
+    }
+
+    fn help(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            self.helpers.send_modify(|helpers| *helpers += 1);
+            let mut over = self.over.subscribe();
+            while !*over.borrow()
+                && let Some(piece) = self.pieces.take()
+            {
+                let id = piece.id;
+                let result = tokio::select! {
+                    biased;
+                    _ = over.wait_for(|over| *over) => None,
+                    result = self.fetch(piece) => Some(result),
+                };
+                let done = matches!(result, Some(Ok(())));
+                self.pieces.finish(id, done);
+                if let Some(Err(error)) = result {
+                    tracing::debug!(%error, "a helper could not move its part of a file");
+                    if error.kind() == ErrorKind::ServerBusy {
+                        self.job.busy.fetch_add(1, Ordering::Relaxed);
+                    }
+                    break;
+                }
+            }
+            self.helpers.send_modify(|helpers| *helpers -= 1);
+        })
+    }
+}

@@ -1,0 +1,85 @@
+//! Files that go by themselves: large ones, those of which a part is there, and all where no pipeline is to be had.
+
+mod between;
+mod copy;
+mod download;
+mod relay;
+mod upload;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::Route;
+use super::job::Job;
+use super::queue::Item;
+use crate::error::{Error, ErrorKind, Phase, Result, Side};
+use crate::options::TransferMode;
+use crate::types::Checksum;
+
+/// A file that is whole, checked, and under its name.
+#[derive(Debug)]
+pub(super) struct Moved {
+    pub(super) bytes: u64,
+    pub(super) checksum: Option<Checksum>,
+}
+
+/// An attempt that did not succeed.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) error: Error,
+    /// It brought bytes that the next attempt can build upon.
+    pub(super) new_bytes: bool,
+}
+
+impl From<Error> for Broken {
+    fn from(error: Error) -> Self {
+        Self { error, new_bytes: false }
+    }
+}
+
+/// A file in which others can join.
+pub(super) trait Shared: fmt::Debug + Send + Sync {
+    /// Whether there is something to do for one more.
+    fn has_room(&self) -> bool;
+
+    /// Moves pieces as long as there are some.
+    fn help(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// Moves one file, and says what became of it.
+pub(super) async fn alone(job: &Arc<Job>, mut item: Item) {
+    let moved = match job.route {
+        Route::Download => download::download(job, &mut item).await,
+        Route::Upload => upload::upload(job, &mut item).await,
+        Route::Between => between::between(job, &mut item).await,
+        Route::Relay => relay::relay(job, &mut item).await,
+        Route::Local => copy::copy(job, &mut item).await,
+    };
+    match moved {
+        Ok(Moved { bytes, checksum }) => job.copied(&item, bytes, checksum),
+        Err(Broken { error, new_bytes }) => job.failed(item, error, new_bytes),
+    }
+}
+
+/// The mode of data channels for a file from or to a server, where its blocks are to come in order or not.
+fn in_order(job: &Job) -> bool {
+    job.channels.parallelism == 1 && job.channels.mode != TransferMode::ExtendedBlock
+}
+
+/// Whether what there is of a file is of no use after that error.
+fn spoils(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ChecksumMismatch | ErrorKind::Truncated | ErrorKind::NotFound | ErrorKind::NoSpace)
+}
+
+fn differs(what: &'static str, source: &Checksum, copy: &Checksum) -> Error {
+    let message = format!("{what}: the source's checksum is {source}, that of the copy {copy}");
+    Error::new(ErrorKind::ChecksumMismatch, Phase::Verify, message).with_side(Side::Destination)
+}
+
+/// The source is not what it was when it was planned.
+fn changed(was: Option<u64>, is: Option<u64>) -> Error {
+    let shown = |size: Option<u64>| size.map_or_else(|| "an unknown size".to_owned(), |size| format!("{size} bytes"));
+    let message = format!("the source changed while it was copied: it had {}, and has {} now", shown(was), shown(is));
+    Error::new(ErrorKind::Truncated, Phase::Verify, message).with_side(Side::Source)
+}

@@ -1,0 +1,375 @@
+//! A file from here to a server.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{Broken, Moved, Shared, differs, spoils};
+use crate::data::Put;
+use crate::error::{Error, ErrorKind, Phase, Result, Side};
+use crate::options::TransferMode;
+use crate::transfer::End;
+use crate::transfer::hash::{Along, hash_file};
+use crate::transfer::job::Job;
+use crate::transfer::local::{self, Reader};
+use crate::transfer::local_end::blocking;
+use crate::transfer::pieces::{Piece, Pieces};
+use crate::transfer::progress::Watched;
+use crate::transfer::queue::{Half, Item};
+use crate::transfer::remote::Remote;
+use crate::types::{RangeSet, RestartMarker};
+use crate::url::Url;
+
+/// How often the server is asked to say what it has stored.
+const MARKERS: Duration = Duration::from_secs(1);
+
+/// A file under way.
+#[derive(Debug)]
+struct Upload {
+    job: Arc<Job>,
+    path: PathBuf,
+    temporary: Url,
+    size: u64,
+    pieces: Pieces,
+    /// What the server has said to have stored.
+    stored: Mutex<RangeSet>,
+    watched: Watched,
+    along: Option<Along>,
+    moved: AtomicU64,
+    over: watch::Sender<bool>,
+    helpers: watch::Sender<usize>,
+    /// The file is there at the server, so that others may write into it.
+    begun: watch::Sender<bool>,
+}
+
+pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Broken> {
+    let (End::Local(from), End::Remote(to)) = (job.source(item), &job.to) else { return Err(wrong_ends().into()) };
+    let path = from.path(&item.path);
+    let temporary = to.temporary(&item.path, job.tag)?;
+    // What it is now, not when it was planned.
+    let looked_at = path.clone();
+    let facts = blocking(move || local::regular_facts(&looked_at)).await?;
+    let half = item.half.take().filter(|half| half.size == Some(facts.size) && half.modified == Some(facts.modified));
+    (item.size, item.modified, item.mode) = (Some(facts.size), Some(facts.modified), Some(facts.mode));
+    let there = match half {
+        Some(half) => job.unless_ended(still_there(to, &temporary, half.ranges, facts.size)).await?,
+        None => RangeSet::new(),
+    };
+    let gridftp = to.is_gridftp();
+    let divisible = gridftp && to.features.esto() && job.channels.parallelism == 1;
+    let watched = job.tally.begin(&item.path, item.size);
+    watched.is_at(there.total_bytes());
+    let along = match &job.algorithm {
+        Some(algorithm) if there.is_empty() => Some(Along::start(algorithm)?),
+        _ => None,
+    };
+    let file = Arc::new(Upload {
+        job: Arc::clone(job),
+        path,
+        temporary,
+        size: facts.size,
+        pieces: Pieces::new(item.size, &there, divisible),
+        stored: Mutex::new(there),
+        watched,
+        along,
+        moved: AtomicU64::new(0),
+        over: watch::Sender::new(false),
+        helpers: watch::Sender::new(0),
+        begun: watch::Sender::new(false),
+    });
+    let shared: Arc<dyn Shared> = Arc::<Upload>::clone(&file);
+    if divisible {
+        job.queue.share(Arc::clone(&shared));
+    }
+    let name = file.temporary.file_name().unwrap_or_default().to_vec();
+    // From here on something may be at the server.
+    job.remember(item, &name, &file.stored());
+    let moved = {
+        let remember = async {
+            loop {
+                tokio::time::sleep(MARKERS).await;
+                job.remember(item, &name, &file.stored());
+            }
+        };
+        tokio::select! {
+            moved = job.unless_ended(file.all_pieces()) => moved,
+            () = remember => Ok(()),
+        }
+    };
+    job.queue.withdraw(&shared);
+    drop(shared);
+    file.over.send_replace(true);
+    let _ = file.helpers.subscribe().wait_for(|helpers| *helpers == 0).await;
+    let moved = match moved {
+        Ok(()) => job.unless_ended(file.finish(job, item, to)).await,
+        Err(error) => Err(error),
+    };
+    match moved {
+        Ok(moved) => Ok(moved),
+        Err(error) => {
+            let new_bytes = file.moved.load(Ordering::Relaxed) > 0 && !file.stored().is_empty();
+            let broken = Broken { new_bytes: new_bytes && !spoils(&error), error };
+            file.give_up(job, item, to, &broken.error, &name).await;
+            Err(broken)
+        }
+    }
+}
+
+/// What of a half file is there still.
+async fn still_there(to: &Remote, temporary: &Url, ranges: RangeSet, size: u64) -> Result<RangeSet> {
+    let there = match to.client.size(temporary).await {
+        Ok(there) => there,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(RangeSet::new()),
+        // A server that cannot say so: it is sent again.
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Refused) => return Ok(RangeSet::new()),
+        Err(error) => return Err(error),
+    };
+    if !to.is_gridftp() {
+        // Nothing tells of stored bytes but the size: such a file was written from its beginning on.
+        return Ok(std::iter::once(0..there.min(size)).collect());
+    }
+    // A server may have lost what it had not written to disk.
+    Ok(ranges.iter().map(|range| range.start..range.end.min(there)).filter(|range| range.start < range.end).collect())
+}
+
+fn wrong_ends() -> Error {
+    Error::new(ErrorKind::Internal, Phase::Input, "a transfer with the wrong ends").with_side(Side::Local)
+}
+
+impl Upload {
+    fn remote(&self) -> Result<&Remote> {
+        match &self.job.to {
+            End::Remote(to) => Ok(to),
+            End::Local(_) => Err(wrong_ends()),
+        }
+    }
+
+    fn stored(&self) -> RangeSet {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn add_stored(&self, ranges: impl IntoIterator<Item = Range<u64>>) {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner).extend(ranges);
+    }
+
+    async fn all_pieces(&self) -> Result<()> {
+        loop {
+            while let Some(piece) = self.pieces.take() {
+                self.piece(piece).await?;
+            }
+            let mut helpers = self.helpers.subscribe();
+            if *helpers.borrow_and_update() == 0 {
+                if self.pieces.is_idle() && !self.pieces.has_room() {
+                    return Ok(());
+                }
+                continue;
+            }
+            let _ = helpers.changed().await;
+        }
+    }
+
+    async fn piece(&self, piece: Piece) -> Result<()> {
+        let (id, start) = (piece.id, piece.range.start);
+        match self.store(piece).await {
+            Ok(end) => {
+                self.add_stored(std::iter::once(start..end));
+                self.pieces.finish(id, true);
+                Ok(())
+            }
+            Err(error) => {
+                // What was sent is not what was stored.
+                let sure = self.stored().contiguous_from(start);
+                self.pieces.rewind(id, sure);
+                self.pieces.finish(id, false);
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends a piece; tells where it ended.
+    async fn store(&self, piece: Piece) -> Result<u64> {
+        let Piece { id, range } = piece;
+        let to = self.remote()?;
+        let channels = &self.job.channels;
+        let fresh = !*self.begun.borrow() && self.stored().is_empty();
+        let mut builder = to
+            .client
+            .put(&self.temporary)
+            .keep_incomplete(true)
+            .check_size(false)
+            .parallelism(channels.parallelism)
+            .protection(channels.protection)
+            .dcau(channels.dcau.clone())
+            .tcp_buffer(channels.tcp_buffer);
+        if to.is_gridftp() && channels.mode != TransferMode::Stream {
+            builder = builder.mode(TransferMode::ExtendedBlock).marker_interval(MARKERS);
+        }
+        if fresh {
+            builder = builder.allocate(self.size);
+        } else if to.is_gridftp() && to.features.esto() {
+            builder = builder.offset(range.start);
+        } else if range.start > 0 {
+            builder = builder.restart(RestartMarker::Stream { offset: range.start });
+        }
+        // Where the put counts from.
+        let base = if !fresh && to.is_gridftp() && to.features.esto() { range.start } else { 0 };
+        let mut put = builder.await?;
+        if !self.begun.send_replace(true) {
+            self.job.queue.look_again();
+        }
+        let sent = self.send(&mut put, id, &range, base).await;
+        match sent {
+            Ok(end) => put.finish().await.map(|_| end),
+            Err(error) => {
+                self.hear(&mut put, &range);
+                Err(error)
+            }
+        }
+    }
+
+    async fn send(&self, put: &mut Put, id: usize, range: &Range<u64>, base: u64) -> Result<u64> {
+        let mut reader = Reader::open(self.path.clone(), vec![range.clone()], self.size);
+        let mut heard = Instant::now();
+        let mut end = range.start;
+        while let Some(block) = reader.next().await? {
+            let length = u64::try_from(block.data.len()).unwrap_or(u64::MAX);
+            let own = self.pieces.advance(id, length);
+            let data = block.data.slice(..usize::try_from(own).unwrap_or(usize::MAX).min(block.data.len()));
+            if let Some(along) = &self.along {
+                along.take(block.offset, &data).await;
+            }
+            let count = data.len();
+            if count > 0 {
+                put.write_at(block.offset - base, data).await?;
+            }
+            end = block.offset + own;
+            self.moved.fetch_add(own, Ordering::Relaxed);
+            self.watched.moved(count);
+            if heard.elapsed() >= MARKERS {
+                heard = Instant::now();
+                self.hear(put, range);
+            }
+            if self.pieces.left(id) == 0 {
+                // The rest, if there is one, is somebody else's.
+                return Ok(end);
+            }
+        }
+        if self.pieces.left(id) > 0 {
+            return Err(super::changed(Some(self.size), Some(end)));
+        }
+        Ok(end)
+    }
+
+    /// Takes in what the server has told of what it stored.
+    fn hear(&self, put: &mut Put, range: &Range<u64>) {
+        let RestartMarker::Extended(ranges) = put.restart_marker() else { return };
+        // An end that is not this piece's is somebody else's to tell.
+        let own = ranges.iter().map(|told| told.start.max(range.start)..told.end.min(range.end));
+        self.add_stored(own.filter(|told| told.start < told.end));
+    }
+
+    /// Compares, and gives the file its name.
+    async fn finish(&self, job: &Arc<Job>, item: &Item, to: &Remote) -> Result<Moved> {
+        if to.features.size() {
+            let size = to.client.size(&self.temporary).await?;
+            if size != self.size {
+                let message = format!("{} bytes were sent, and the server's file has {size}", self.size);
+                return Err(Error::new(ErrorKind::Truncated, Phase::Verify, message)
+                    .with_side(Side::Destination)
+                    .with_url(&self.temporary));
+            }
+        }
+        let mut checksum = None;
+        if let Some(algorithm) = &job.algorithm {
+            let theirs = to.checksum(&self.temporary, algorithm);
+            let ours = async {
+                let along = match &self.along {
+                    Some(along) => along.finish(self.size).await,
+                    None => None,
+                };
+                match along {
+                    Some(ours) => Ok(ours),
+                    None => {
+                        let (path, algorithm) = (self.path.clone(), algorithm.clone());
+                        blocking(move || hash_file(&path, &algorithm, ..)).await
+                    }
+                }
+            };
+            let (theirs, ours) = tokio::try_join!(theirs, ours)?;
+            if ours != theirs {
+                return Err(differs("the copy differs", &ours, &theirs).with_url(&self.temporary));
+            }
+            checksum = Some(ours);
+        }
+        // Read for as long as the copy took: is it still what it was?
+        let looked_at = self.path.clone();
+        let facts = blocking(move || local::regular_facts(&looked_at)).await?;
+        if (Some(facts.size), Some(facts.modified)) != (item.size, item.modified) {
+            return Err(super::changed(item.size, Some(facts.size)));
+        }
+        to.set_attributes(&self.temporary, item, job.choices.preserve).await;
+        to.name(&self.temporary, &item.path, job.choices.overwrite).await?;
+        Ok(Moved { bytes: self.size, checksum })
+    }
+
+    async fn give_up(&self, job: &Job, item: &mut Item, to: &Remote, error: &Error, name: &[u8]) {
+        let ended = job.stopped().is_some();
+        let again = error.is_transient() && !ended || job.keeps_halves();
+        if again && !spoils(error) {
+            let ranges = self.stored();
+            // A plain server tells by the size of the file, when it is asked.
+            if !ranges.is_empty() || !to.is_gridftp() && *self.begun.borrow() {
+                job.remember(item, name, &ranges);
+                self.watched.is_at(ranges.total_bytes());
+                item.half = Some(Half { size: item.size, modified: item.modified, ranges });
+            }
+            return;
+        }
+        self.watched.is_at(0);
+        if *self.begun.borrow() || !self.stored().is_empty() {
+            to.remove_temporary(&self.temporary).await;
+        }
+        job.forget(item);
+    }
+}
+
+impl Shared for Upload {
+    fn has_room(&self) -> bool {
+        *self.begun.borrow() && !*self.over.borrow() && self.pieces.has_room()
+    }
+
+    fn help(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            self.helpers.send_modify(|helpers| *helpers += 1);
+            let mut over = self.over.subscribe();
+            while !*over.borrow()
+                && let Some(piece) = self.pieces.take()
+            {
+                let id = piece.id;
+                let result = tokio::select! {
+                    biased;
+                    _ = over.wait_for(|over| *over) => None,
+                    result = self.piece(piece) => Some(result),
+                };
+                match result {
+                    None => self.pieces.finish(id, false),
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, "a helper could not send its part of a file");
+                        if error.kind() == ErrorKind::ServerBusy {
+                            self.job.busy.fetch_add(1, Ordering::Relaxed);
+                        }
+                        break;
+                    }
+                }
+            }
+            self.helpers.send_modify(|helpers| *helpers -= 1);
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! A large file in pieces: who moves which bytes of it.
+//!
+//! A file begins as one piece, or as the gaps that an earlier attempt left. Whoever joins takes a gap that nobody has, or the
+//! second half of the piece of which most is left; who moves that one is told, by its next block, that it ends earlier.
+
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::types::RangeSet;
+
+/// What must be left of a piece for two to share it. Asking for a part costs a few round trips and a new connection.
+pub(super) const WORTH_SHARING: u64 = 64 << 20;
+
+/// Where pieces are divided.
+const ALIGNED: u64 = 1 << 20;
+
+/// The bytes of a file that are to be moved.
+#[derive(Debug)]
+pub(super) struct Pieces(Mutex<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    waiting: Vec<Range<u64>>,
+    moving: Vec<Moving>,
+    next: usize,
+    /// Pieces may be divided: the bytes of each come in order, and ends are known.
+    divisible: bool,
+}
+
+#[derive(Debug)]
+struct Moving {
+    id: usize,
+    /// The next byte.
+    position: u64,
+    end: u64,
+}
+
+/// A piece that somebody moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) id: usize,
+    pub(super) range: Range<u64>,
+}
+
+impl Pieces {
+    /// What is missing of a file of that size. Without one it is a single piece that nobody shares.
+    pub(super) fn new(size: Option<u64>, there: &RangeSet, divisible: bool) -> Self {
+        let waiting = match size {
+            // An empty file has to be made as well.
+            Some(0) => vec![0..0],
+            Some(size) => there.complement(size).iter().collect(),
+            None => vec![0..u64::MAX],
+        };
+        Self(Mutex::new(Inner { waiting, moving: Vec::new(), next: 0, divisible: divisible && size.is_some() }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A piece for whoever asks.
+    pub(super) fn take(&self) -> Option<Piece> {
+        let mut inner = self.lock();
+        let range = match inner.waiting.pop() {
+            Some(range) => range,
+            None if inner.divisible => {
+                let most = inner.moving.iter_mut().max_by_key(|moving| moving.end - moving.position)?;
+                let left = most.end - most.position;
+                if left < WORTH_SHARING {
+                    return None;
+                }
+                let middle = (most.position + left / 2) / ALIGNED * ALIGNED;
+                let range = middle..most.end;
+                most.end = middle;
+                range
+            }
+            None => return None,
+        };
+        let id = inner.next;
+        inner.next += 1;
+        inner.moving.push(Moving { id, position: range.start, end: range.end });
+        Some(Piece { id, range })
+    }
+
+    /// Whether somebody who asked now would get a piece.
+    pub(super) fn has_room(&self) -> bool {
+        let inner = self.lock();
+        let worth = |moving: &Moving| moving.end - moving.position >= WORTH_SHARING;
+        !inner.waiting.is_empty() || inner.divisible && inner.moving.iter().any(worth)
+    }
+
+    /// Bytes of a piece came, in order: how many of them are still this piece's.
+    pub(super) fn advance(&self, id: usize, bytes: u64) -> u64 {
+        let mut inner = self.lock();
+        let Some(moving) = inner.moving.iter_mut().find(|moving| moving.id == id) else { return 0 };
+        let own = bytes.min(moving.end.saturating_sub(moving.position));
+        moving.position += own;
+        own
+    }
+
+    /// How many bytes of a piece are left.
+    pub(super) fn left(&self, id: usize) -> u64 {
+        let inner = self.lock();
+        inner.moving.iter().find(|moving| moving.id == id).map_or(0, |moving| moving.end - moving.position)
+    }
+
+    /// Where a piece ends by now.
+    pub(super) fn end(&self, id: usize) -> u64 {
+        let inner = self.lock();
+        inner.moving.iter().find(|moving| moving.id == id).map_or(0, |moving| moving.end)
+    }
+
+    /// What was sent of a piece is sure only up to there.
+    pub(super) fn rewind(&self, id: usize, position: u64) {
+        let mut inner = self.lock();
+        if let Some(moving) = inner.moving.iter_mut().find(|moving| moving.id == id) {
+            moving.position = moving.position.min(position);
+        }
+    }
+
+    /// A piece is over: moved, or given up with what is left of it. What is left is moved by somebody else.
+    pub(super) fn finish(&self, id: usize, moved: bool) {
+        let mut inner = self.lock();
+        let Some(at) = inner.moving.iter().position(|moving| moving.id == id) else { return };
+        let Moving { position, end, .. } = inner.moving.swap_remove(at);
+        if !moved && position < end {
+            inner.waiting.push(position..end);
+        }
+    }
+
+    /// Whether nobody moves anything.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lock().moving.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_halved_and_cover_the_file() {
+        let size = 1 << 30;
+        let pieces = Pieces::new(Some(size), &RangeSet::default(), true);
+        let first = pieces.take().unwrap();
+        assert_eq!(first.range, 0..size);
+        assert_eq!(pieces.advance(first.id, 100 << 20), 100 << 20);
+        let second = pieces.take().unwrap();
+        assert_eq!(second.range.end, size);
+        assert_eq!(pieces.end(first.id), second.range.start);
+        assert!(second.range.start > 500 << 20 && second.range.start % ALIGNED == 0);
+        // More than is left is the other's.
+        let left = pieces.left(first.id);
+        assert_eq!(pieces.advance(first.id, left + 5), left);
+        assert_eq!(pieces.advance(first.id, 5), 0);
+        pieces.finish(first.id, true);
+        pieces.finish(second.id, false);
+        assert_eq!(pieces.take().unwrap().range, second.range, "what was given up comes again");
+    }
+
+    #[test]
+    fn what_is_there_is_left_out() {
+        let there: RangeSet = [0..10, 20..30].into_iter().collect();
+        let pieces = Pieces::new(Some(40), &there, true);
+        let mut found: Vec<_> = std::iter::from_fn(|| pieces.take()).map(|piece| piece.range).collect();
+        found.sort_by_key(|range| range.start);
+        assert_eq!(found, [10..20, 30..40]);
+        assert!(Pieces::new(Some(30), &[0..30].into_iter().collect(), true).take().is_none());
+        assert_eq!(Pieces::new(Some(0), &RangeSet::default(), true).take().unwrap().range, 0..0);
+        let unknown = Pieces::new(None, &RangeSet::default(), true);
+        assert_eq!(unknown.take().unwrap().range, 0..u64::MAX);
+        assert!(unknown.take().is_none() && !unknown.has_room());
+    }
+}

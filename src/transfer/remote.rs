@@ -1,0 +1,221 @@
+//! The end of a transfer that is at a server.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::local::temporary_name;
+use super::location::url_below;
+use super::{Facts, Overwrite};
+use crate::client::Client;
+use crate::error::{Error, ErrorKind, Phase, Result, Side};
+use crate::types::{Checksum, ChecksumAlgorithm, Entry, EntryKind, FeatureSet};
+use crate::url::Url;
+
+use super::choices::Preserve;
+use super::hash::Hasher;
+use super::queue::Item;
+use super::report::ReportKind;
+
+/// How long the end of a transfer is put off to leave no half file behind.
+const CLEAN_UP: Duration = Duration::from_secs(10);
+
+/// A server, and the file or folder at it that everything is below.
+#[derive(Debug)]
+pub(super) struct Remote {
+    pub(super) client: Client,
+    pub(super) root: Url,
+    pub(super) features: FeatureSet,
+    /// How long a short question took.
+    pub(super) round_trip: Duration,
+    /// Pipelines do not work: it has no extended block mode, or cannot reach this client.
+    alone: AtomicBool,
+}
+
+impl Remote {
+    /// Asks a server what it can do, and what the root is.
+    ///
+    /// # Errors
+    /// What a login can fail with.
+    pub(super) async fn of(client: Client, root: Url) -> Result<(Self, Option<Facts>)> {
+        let features = client.features(&root).await?;
+        let mut remote =
+            Self { client, root, features, round_trip: Duration::ZERO, alone: AtomicBool::new(false) };
+        let asked = Instant::now();
+        let facts = remote.facts(b"").await?;
+        remote.round_trip = asked.elapsed();
+        Ok((remote, facts))
+    }
+
+    pub(super) fn url(&self, path: &[u8]) -> Result<Url> {
+        url_below(&self.root, path)
+    }
+
+    /// Whether it speaks the extensions of GFD.20.
+    pub(super) fn is_gridftp(&self) -> bool {
+        self.features.parallel() || self.features.eret()
+    }
+
+    /// Whether many files can go through one pipeline.
+    pub(super) fn pipelines(&self) -> bool {
+        self.is_gridftp() && !self.alone.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn no_pipelines(&self) {
+        if !self.alone.swap(true, Ordering::Relaxed) {
+            tracing::debug!(server = %self.root.endpoint(), "files go one by one: the server does not take part in pipelines");
+        }
+    }
+
+    /// What it tells about a file or folder; none if there is no such thing.
+    pub(super) async fn facts(&self, path: &[u8]) -> Result<Option<Facts>> {
+        match self.client.stat(&self.url(path)?).await {
+            Ok(entry) => Ok(Some(facts_of(&entry))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where a file is written to until it is whole: in the folder of its name.
+    pub(super) fn temporary(&self, path: &[u8], tag: u64) -> Result<Url> {
+        let url = self.url(path)?;
+        let name = url.file_name().unwrap_or(b"file");
+        let temporary = temporary_name(name, tag);
+        url.parent().unwrap_or_else(|| url.clone()).join(temporary)
+    }
+
+    /// Gives a whole file its name.
+    pub(super) async fn name(&self, temporary: &Url, path: &[u8], overwrite: Overwrite) -> Result<()> {
+        let url = self.url(path)?;
+        if overwrite == Overwrite::Never && self.facts(path).await?.is_some() {
+            return Err(taken(&url));
+        }
+        let refused = match self.client.rename(temporary, &url).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if refused.may_have_applied() {
+            // The connection broke behind the command: the names tell whether it was done.
+            let (old, new) = (self.client.exists(temporary).await?, self.client.exists(&url).await?);
+            if !old && new {
+                return Ok(());
+            }
+            return Err(refused);
+        }
+        // Some servers never overwrite. They say so in many ways, so the old file is looked for.
+        let about_name = matches!(refused.kind(), ErrorKind::AlreadyExists | ErrorKind::Refused | ErrorKind::PermissionDenied);
+        if !about_name || overwrite == Overwrite::Never {
+            return Err(refused);
+        }
+        match self.facts(path).await? {
+            Some(facts) if facts.kind == ReportKind::File => {}
+            _ => return Err(refused),
+        }
+        self.client.remove_file(&url).await?;
+        self.client.rename(temporary, &url).await
+    }
+
+    /// The checksum of a file at the server: its own word, or else the contents are read back.
+    pub(super) async fn checksum(&self, url: &Url, algorithm: &ChecksumAlgorithm) -> Result<Checksum> {
+        let offered = self.offers(algorithm);
+        if offered {
+            match self.client.checksum(url, algorithm.clone(), ..).await {
+                Err(error) if error.kind() == ErrorKind::Unsupported => {}
+                result => return result,
+            }
+        }
+        let mut hasher = Hasher::new(algorithm)?;
+        let mut reader = self.client.get(url).await?.into_reader();
+        while let Some(data) = reader.next_chunk().await? {
+            hasher.update(&data);
+        }
+        Ok(hasher.finish())
+    }
+
+    pub(super) fn offers(&self, algorithm: &ChecksumAlgorithm) -> bool {
+        let name = algorithm.as_str();
+        // CKSM comes from GridFTP servers, some of which do not say which algorithms they have: those have MD5.
+        let mut names = self.features.checksums().peekable();
+        if names.peek().is_none() {
+            return self.features.cksm() && *algorithm == ChecksumAlgorithm::Md5;
+        }
+        names.any(|known| known.eq_ignore_ascii_case(name) || known.replace('-', "").eq_ignore_ascii_case(name))
+    }
+
+    /// Keeps what was asked for of a file that is about to get its name.
+    pub(super) async fn set_attributes(&self, url: &Url, item: &Item, preserve: Preserve) {
+        let mode = item.mode.filter(|_| preserve.mode);
+        let modified = item.modified.filter(|_| preserve.modified);
+        self.attributes(url, mode, modified).await;
+    }
+
+    /// Sets them; that it cannot be done is no failure of a copy.
+    pub(super) async fn attributes(&self, url: &Url, mode: Option<u32>, modified: Option<SystemTime>) {
+        if let Some(mode) = mode
+            && let Err(error) = self.client.chmod(url, mode).await
+        {
+            tracing::warn!(%url, %error, "the permissions were not kept");
+        }
+        if let Some(modified) = modified
+            && let Err(error) = self.client.set_modified(url, modified).await
+        {
+            tracing::warn!(%url, %error, "the time was not kept");
+        }
+    }
+
+    /// Removes a half file, as far as that can be done.
+    pub(super) async fn remove_temporary(&self, url: &Url) {
+        match tokio::time::timeout(CLEAN_UP, self.client.remove_file(url)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if error.kind() == ErrorKind::NotFound => {}
+            Ok(Err(error)) => tracing::warn!(%url, %error, "a half file may be left at the server"),
+            Err(_) => tracing::warn!(%url, "a half file may be left at the server: it did not answer in time"),
+        }
+    }
+
+    /// Makes a folder; it is no mistake that it is there.
+    pub(super) async fn make_folder(&self, path: &[u8]) -> Result<()> {
+        let url = self.url(path)?;
+        match self.client.create_dir(&url).await {
+            Ok(()) => Ok(()),
+            Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Refused | ErrorKind::PermissionDenied) => {
+                match self.facts(path).await? {
+                    Some(facts) if facts.kind == ReportKind::Folder => Ok(()),
+                    Some(_) => {
+                        let message = "a folder cannot be made: there is a file of that name";
+                        Err(Error::new(ErrorKind::NotADirectory, Phase::Command, message)
+                            .with_side(Side::Destination)
+                            .with_url(&url))
+                    }
+                    None => Err(error),
+                }
+            }
+            // The connection broke behind the command, perhaps.
+            Err(error) if error.may_have_applied() && self.client.exists(&url).await? => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+pub(super) fn taken(url: &Url) -> Error {
+    let message = "the name is taken, and nothing is to be overwritten";
+    Error::new(ErrorKind::AlreadyExists, Phase::Completion, message).with_side(Side::Destination).with_url(url)
+}
+
+/// What a listing, or MLST, says in the terms of a transfer.
+pub(super) fn facts_of(entry: &Entry) -> Facts {
+    let kind = match entry.kind() {
+        EntryKind::File => ReportKind::File,
+        EntryKind::Dir | EntryKind::CurrentDir | EntryKind::ParentDir => ReportKind::Folder,
+        EntryKind::Symlink => ReportKind::Link,
+        // A server without a word for it has files, and folders that it calls so.
+        EntryKind::Unknown => ReportKind::File,
+        EntryKind::Other(_) => ReportKind::Special,
+    };
+    Facts {
+        kind,
+        size: entry.size(),
+        modified: entry.modified(),
+        mode: entry.unix_mode().map(|mode| mode & 0o7777),
+        unique: entry.unique().map(Into::into),
+    }
+}
