@@ -25,6 +25,7 @@
 //! | [`Client::get`] → [`Get`], [`Reader`] | a file's contents: as blocks, as a byte stream in order, or all at once |
 //! | [`Client::put`] → [`Put`], [`Writer`] | the way back, from [`Bytes`] or as a byte stream |
 //! | [`Client::get_many`] → [`GetMany`] | many files of one server through one pipeline |
+//! | [`Client::put_many`] → [`PutMany`], [`PutManySender`] | many files to one server through one pipeline |
 //! | [`Client::third_party`] → [`ThirdParty`], [`Client::third_party_many`] → [`ThirdPartyMany`] | files from one server to another |
 //! | [`RestartMarker`], [`RangeSet`], [`Get::abort`], [`Put::abort`] | what has come of a file, to go on from |
 //! | [`Client::stat`], [`exists`](Client::exists), [`size`](Client::size), [`modified`](Client::modified), [`checksum`](Client::checksum), [`features`](Client::features) | facts about files and servers |
@@ -202,8 +203,9 @@ pub use credential::{
     Credential, CredentialInfo, CredentialKind, CredentialWatch, PassphraseError, ProxyBuilder, ProxyForm,
 };
 pub use data::{
-    Block, Get, GetBuilder, GetMany, GetManyBuilder, ManyFile, PairOutcome, Put, PutBuilder, PutSummary,
-    Reader, ThirdParty, ThirdPartyBuilder, ThirdPartyMany, ThirdPartyManyBuilder, ThirdPartySummary, Writer,
+    Block, Get, GetBuilder, GetMany, GetManyBuilder, ManyFile, PairOutcome, Put, PutBuilder, PutFile,
+    PutMany, PutManyBuilder, PutManyOutcome, PutManySender, PutSummary, Reader, ThirdParty,
+    ThirdPartyBuilder, ThirdPartyMany, ThirdPartyManyBuilder, ThirdPartySummary, Writer,
 };
 pub use error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 #[doc(inline)]

@@ -96,32 +96,14 @@ impl Watched {
     }
 }
 
-/// The setters that every data builder has.
-macro_rules! common_setters {
+/// The setters of builders whose transfers all go over one connection in extended block mode.
+macro_rules! connection_setters {
     () => {
-        /// The transmission mode (MODE, RFC 959 §4.1.2). Default: [`TransferMode::Auto`].
-        pub fn mode(mut self, mode: TransferMode) -> Self {
-            self.choices.options.mode = mode;
-            self
-        }
-
-        /// Parallel data connections, 1 to 256; more than one means extended block mode. Default: 1.
-        pub fn parallelism(mut self, connections: u16) -> Self {
-            self.choices.options.parallelism = connections;
-            self
-        }
-
         /// The size of the socket buffers in bytes, here and (SBUF) at the server, which may ignore it. Default:
         /// [`TcpBuffer::Auto`](crate::options::TcpBuffer::Auto), left to the kernels, which tune it better than a fixed
         /// number.
         pub fn tcp_buffer(mut self, size: impl Into<crate::options::TcpBuffer>) -> Self {
             self.choices.options.tcp_buffer = size.into();
-            self
-        }
-
-        /// Blocks that may be in flight, 1 to 256: how much memory a transfer may use. Default: 8.
-        pub fn window(mut self, blocks: usize) -> Self {
-            self.choices.options.window_blocks = blocks;
             self
         }
 
@@ -135,24 +117,6 @@ macro_rules! common_setters {
         /// [`ProtectionLevel::Clear`].
         pub fn protection(mut self, level: ProtectionLevel) -> Self {
             self.choices.options.protection = level;
-            self
-        }
-
-        /// Whether the server may use several data nodes at once (SPAS and SPOR, GFD.20); means extended block mode.
-        ///
-        /// Where nobody proves who he is (DCAU N), only the server's own address and the
-        /// [`data_hosts`](Self::data_hosts) are connected to and may connect: what the nodes of an `ftp` server, and for
-        /// a get those of a `gsiftp` server, send from other addresses is refused. Data channel authentication makes the
-        /// list needless. Default: false.
-        pub fn striped(mut self, striped: bool) -> Self {
-            self.choices.options.striped = striped;
-            self
-        }
-
-        /// Which stripe carries which bytes (`OPTS RETR StripeLayout=`). Another one than the default means
-        /// [`striped`](Self::striped). Default: [`StripeLayout::Default`](crate::options::StripeLayout::Default).
-        pub fn layout(mut self, layout: crate::options::StripeLayout) -> Self {
-            self.choices.options.layout = layout;
             self
         }
 
@@ -214,6 +178,50 @@ macro_rules! common_setters {
             self.choices.timeouts = timeouts;
             self
         }
+    };
+}
+pub(super) use connection_setters;
+
+/// The setters that every data builder has.
+macro_rules! common_setters {
+    () => {
+        /// The transmission mode (MODE, RFC 959 §4.1.2). Default: [`TransferMode::Auto`].
+        pub fn mode(mut self, mode: TransferMode) -> Self {
+            self.choices.options.mode = mode;
+            self
+        }
+
+        /// Parallel data connections, 1 to 256; more than one means extended block mode. Default: 1.
+        pub fn parallelism(mut self, connections: u16) -> Self {
+            self.choices.options.parallelism = connections;
+            self
+        }
+
+        /// Blocks that may be in flight, 1 to 256: how much memory a transfer may use. Default: 8.
+        pub fn window(mut self, blocks: usize) -> Self {
+            self.choices.options.window_blocks = blocks;
+            self
+        }
+
+        /// Whether the server may use several data nodes at once (SPAS and SPOR, GFD.20); means extended block mode.
+        ///
+        /// Where nobody proves who he is (DCAU N), only the server's own address and the
+        /// [`data_hosts`](Self::data_hosts) are connected to and may connect: what the nodes of an `ftp` server, and for
+        /// a get those of a `gsiftp` server, send from other addresses is refused. Data channel authentication makes the
+        /// list needless. Default: false.
+        pub fn striped(mut self, striped: bool) -> Self {
+            self.choices.options.striped = striped;
+            self
+        }
+
+        /// Which stripe carries which bytes (`OPTS RETR StripeLayout=`). Another one than the default means
+        /// [`striped`](Self::striped). Default: [`StripeLayout::Default`](crate::options::StripeLayout::Default).
+        pub fn layout(mut self, layout: crate::options::StripeLayout) -> Self {
+            self.choices.options.layout = layout;
+            self
+        }
+
+        crate::data::choices::connection_setters!();
     };
 }
 pub(super) use common_setters;

@@ -1,7 +1,7 @@
 //! Files' contents: what a user holds while bytes move.
 //!
-//! [`Get`] and [`Put`] give and take blocks; [`Reader`] and [`Writer`] are the same as tokio's byte streams; [`GetMany`] is
-//! one pipeline of many files. They keep the deadlines, put sessions back, and clean up when they are dropped.
+//! [`Get`] and [`Put`] give and take blocks; [`Reader`] and [`Writer`] are the same as tokio's byte streams; [`GetMany`] and
+//! [`PutMany`] are pipelines of many files. They keep the deadlines, put sessions back, and clean up when they are dropped.
 //!
 //! Never here: what is on the wire (`session`), local files and retries (`transfer`), C (`engine`).
 
@@ -10,6 +10,7 @@ mod choices;
 mod get;
 mod many;
 mod put;
+mod put_many;
 mod reader;
 mod stall;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use builder::{GetBuilder, PutBuilder};
 pub use get::{Block, Get};
 pub use many::{GetMany, GetManyBuilder, ManyFile};
 pub use put::{Put, PutSummary};
+pub use put_many::{PutFile, PutMany, PutManyBuilder, PutManyOutcome, PutManySender};
 pub use reader::Reader;
 pub use third_party::{ThirdParty, ThirdPartySummary};
 pub use third_party_builder::ThirdPartyBuilder;

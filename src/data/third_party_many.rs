@@ -18,7 +18,7 @@ use crate::client::{Claim, Client, Exclusive};
 use crate::credential::Credential;
 use crate::data::choices::{Boxed, Watched};
 use crate::data::third_party_choices::{PairChoices, named, pair_setters};
-use crate::data::unseen::Unseen;
+use crate::data::unseen::{Unseen, warn_of};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::options::{DataChannelAuth, ProtectionLevel, Timeouts, TransferMode};
 use crate::session::third_party_many::{Abandoned, Deleted, Item, Outcome, Pairs, delete};
@@ -441,19 +441,6 @@ async fn clean_up(
         }
         Ok(Err(error)) => warn_of(&to, &all, Some(error)),
         Err(_) => warn_of(&to, &all, Some(too_long())),
-    }
-}
-
-/// Says which temporary files are not known to be gone.
-fn warn_of(url: &Url, paths: &[Bytes], error: Option<Error>) {
-    if paths.is_empty() {
-        return;
-    }
-    let names: Vec<_> = paths.iter().map(|path| path.escape_ascii().to_string()).collect();
-    let names = names.join(", ");
-    match error {
-        Some(error) => tracing::warn!(%url, %names, %error, "temporary files may be left"),
-        None => tracing::warn!(%url, %names, "temporary files may be left"),
     }
 }
 

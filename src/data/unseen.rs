@@ -1,5 +1,8 @@
 //! Files that are being cleaned up: whoever cannot do it says so.
 
+use bytes::Bytes;
+
+use crate::error::Error;
 use crate::url::Url;
 
 /// Says that an incomplete file may be left, unless it was [seen to](Unseen::seen): a runtime that is shut down throws the
@@ -41,5 +44,18 @@ impl Drop for Unseen {
                 "temporary files may be left: the runtime was shut down before they could be deleted"
             ),
         }
+    }
+}
+
+/// Says which temporary files are not known to be gone.
+pub(super) fn warn_of(url: &Url, paths: &[Bytes], error: Option<Error>) {
+    if paths.is_empty() {
+        return;
+    }
+    let names: Vec<_> = paths.iter().map(|path| path.escape_ascii().to_string()).collect();
+    let names = names.join(", ");
+    match error {
+        Some(error) => tracing::warn!(%url, %names, %error, "temporary files may be left"),
+        None => tracing::warn!(%url, %names, "temporary files may be left"),
     }
 }

@@ -19,6 +19,7 @@ mod names;
 pub(crate) mod pipeline;
 mod protect;
 pub(crate) mod put;
+pub(crate) mod put_many;
 pub(crate) mod reorder;
 pub(crate) mod settings;
 mod ssh;
