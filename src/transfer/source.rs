@@ -90,7 +90,7 @@ fn scan(root: PathBuf, prefix: &[u8], links: Links, sender: &mpsc::Sender<Result
     }
 }
 
-fn of_scan(found: local::Found, prefix: &[u8]) -> Found {
+pub(super) fn of_scan(found: local::Found, prefix: &[u8]) -> Found {
     let (what, kind, size) = match found.kind {
         Kind::File { size } => (What::File, ReportKind::File, Some(size)),
         Kind::Dir => (What::Folder, ReportKind::Folder, None),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::Route;
 use super::job::Job;
 use super::queue::Item;
-use crate::error::{Error, ErrorKind, Phase, Result, Side};
+use crate::error::{Error, ErrorKind, Phase, Side};
 use crate::options::TransferMode;
 use crate::types::Checksum;
 

@@ -96,12 +96,15 @@ async fn feed(job: &Arc<Job>, leave: &Leave<'_>, from: &LocalEnd, to: &Remote, s
             reading.spawn(async move {
                 let read = blocking(move || {
                     let (contents, facts) = local::read_small(&path)?;
-                    let checksum = algorithm.map(|algorithm| {
-                        let mut hasher = Hasher::new(&algorithm)?;
-                        hasher.update(&contents);
-                        Ok(hasher.finish())
-                    });
-                    Ok((contents, facts, checksum.transpose()?))
+                    let checksum = match algorithm {
+                        Some(algorithm) => {
+                            let mut hasher = Hasher::new(&algorithm)?;
+                            hasher.update(&contents);
+                            Some(hasher.finish())
+                        }
+                        None => None,
+                    };
+                    Ok((contents, facts, checksum))
                 });
                 (item, read.await)
             });

@@ -23,6 +23,7 @@
 
 mod capture;
 mod error;
+pub mod forest;
 pub mod hostile;
 pub mod packages;
 mod pki;
