@@ -171,6 +171,28 @@ impl Error {
         Self::new(ErrorKind::InvalidInput, Phase::Input, message).with_side(Side::Local)
     }
 
+    /// A local file that could not be had: names what was tried, and the path.
+    pub(crate) fn local(doing: &str, path: &std::path::Path, error: std::io::Error, side: Side) -> Self {
+        use std::io::ErrorKind as Io;
+        use std::os::unix::ffi::OsStrExt as _;
+        let kind = match error.kind() {
+            Io::NotFound => ErrorKind::NotFound,
+            Io::AlreadyExists => ErrorKind::AlreadyExists,
+            Io::PermissionDenied | Io::ReadOnlyFilesystem => ErrorKind::PermissionDenied,
+            Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => ErrorKind::NoSpace,
+            Io::IsADirectory => ErrorKind::IsADirectory,
+            Io::NotADirectory => ErrorKind::NotADirectory,
+            Io::DirectoryNotEmpty => ErrorKind::NotEmpty,
+            _ => match error.raw_os_error() {
+                // EMFILE and ENFILE of Linux, which have no kind of their own.
+                Some(23 | 24) => ErrorKind::TooManyOpenFiles,
+                _ => ErrorKind::LocalIo,
+            },
+        };
+        let message = format!("{doing} {}: {error}", Escaped(path.as_os_str().as_bytes()));
+        Self::new(kind, Phase::LocalFile, message).with_side(side).with_source(error)
+    }
+
     /// A final reply of class 4yz or 5yz (or one that does not fit), classified by its code and text.
     pub(crate) fn from_reply(reply: Reply, phase: Phase, doing: impl Into<Cow<'static, str>>) -> Self {
         let kind = crate::protocol::classify::kind_of_reply(&reply);

@@ -116,7 +116,6 @@ impl Job {
             journal.append(Record::Done {
                 path: item.path.clone(),
                 source: identity(item),
-                destination: None,
                 checksum,
             });
         }
@@ -164,12 +163,11 @@ impl Job {
     }
 
     /// Remembers what there is of a file, for a later run.
-    pub(super) fn remember(&self, item: &Item, temporary: &[u8], ranges: &RangeSet) {
+    pub(super) fn remember(&self, item: &Item, ranges: &RangeSet) {
         if let Some(journal) = &self.journal {
             journal.append(Record::Part {
                 path: item.path.clone(),
                 source: identity(item),
-                temporary: temporary.to_vec(),
                 ranges: ranges.clone(),
             });
         }
@@ -208,7 +206,5 @@ pub(super) fn identity(item: &Item) -> Identity {
     Identity {
         size: item.size,
         modified_nanos: modified.and_then(|nanos| i64::try_from(nanos).ok()),
-        // Device numbers change when a machine is restarted.
-        unique: None,
     }
 }

@@ -126,9 +126,9 @@ impl Remote {
         let mut hasher = Hasher::new(algorithm)?;
         let mut reader = self.client.get(url).await?.into_reader();
         while let Some(data) = reader.next_chunk().await? {
-            hasher.update(&data);
+            hasher.update(&data)?;
         }
-        Ok(hasher.finish())
+        hasher.finish()
     }
 
     pub(super) fn offers(&self, algorithm: &ChecksumAlgorithm) -> bool {

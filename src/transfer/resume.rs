@@ -6,7 +6,7 @@ use super::hash::hash_file;
 use super::job::Job;
 use super::local_end::blocking;
 use super::queue::Item;
-use super::{End, local};
+use super::End;
 use crate::error::Result;
 use crate::types::{Checksum, ChecksumAlgorithm};
 
@@ -40,10 +40,10 @@ async fn checksum(end: &End, path: &[u8], algorithm: &ChecksumAlgorithm) -> Resu
             let algorithm = algorithm.clone();
             // As a destination it may be below a folder that is written to, or be a single file.
             let path = match local.target(path) {
-                Ok((root, path)) => return blocking(move || local::checksum(&root, &path, &algorithm)).await,
+                Ok((root, path)) => return blocking(move || root.checksum(&path, &algorithm)).await,
                 Err(_) => local.path(path),
             };
-            blocking(move || hash_file(&path, &algorithm, ..)).await
+            blocking(move || hash_file(&path, &algorithm)).await
         }
     }
 }

@@ -97,7 +97,7 @@ pub(super) fn of_scan(found: local::Found, prefix: &[u8]) -> Found {
         Kind::Link { target: Some(target) } => (What::Link(target), ReportKind::Link, None),
         Kind::Link { target: None } => (What::LeftOutLink, ReportKind::Link, None),
         Kind::Loop => (What::Loop, ReportKind::Folder, None),
-        Kind::Special(_) => (What::Special, ReportKind::Special, None),
+        Kind::Special => (What::Special, ReportKind::Special, None),
     };
     Found {
         path: joined(prefix, &found.path),

@@ -47,7 +47,7 @@ pub(super) async fn copy(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Broke
                 Some(theirs) => theirs,
                 None => {
                     let (path, algorithm) = (path.clone(), algorithm.clone());
-                    blocking(move || hash_file(&path, &algorithm, ..)).await?
+                    blocking(move || hash_file(&path, &algorithm)).await?
                 }
             };
             let ours = sink.checksum(algorithm).await?;

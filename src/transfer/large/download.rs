@@ -82,7 +82,7 @@ pub(super) async fn download(job: &Arc<Job>, item: &mut Item) -> Result<Moved, B
         let remember = async {
             loop {
                 tokio::time::sleep(REMEMBER).await;
-                job.remember(item, file.sink.temporary(), &file.sink.written());
+                job.remember(item, &file.sink.written());
             }
         };
         let work = async {
@@ -275,7 +275,7 @@ impl Download {
         if again && !spoils(error) {
             let ranges: RangeSet = self.sink.keep().await;
             if !ranges.is_empty() {
-                job.remember(item, self.sink.temporary(), &ranges);
+                job.remember(item, &ranges);
                 item.half = Some(Half { size: item.size, modified: item.modified, ranges });
             }
             return;

@@ -21,9 +21,8 @@ pub(super) async fn relay(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Brok
     let url = from.url(&item.path)?;
     let temporary = to.temporary(&item.path, job.tag)?;
     let watched = job.tally.begin(&item.path, item.size);
-    let name = temporary.file_name().unwrap_or_default().to_vec();
     let begun = item.half.take().is_some();
-    job.remember(item, &name, &crate::types::RangeSet::new());
+    job.remember(item, &crate::types::RangeSet::new());
     let mut start = 0;
     let moved = job
         .unless_ended(async {

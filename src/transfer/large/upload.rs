@@ -87,14 +87,13 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
     if divisible {
         job.queue.share(Arc::clone(&shared));
     }
-    let name = file.temporary.file_name().unwrap_or_default().to_vec();
     // From here on something may be at the server.
-    job.remember(item, &name, &file.stored());
+    job.remember(item, &file.stored());
     let moved = {
         let remember = async {
             loop {
                 tokio::time::sleep(MARKERS).await;
-                job.remember(item, &name, &file.stored());
+                job.remember(item, &file.stored());
             }
         };
         tokio::select! {
@@ -115,7 +114,7 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
         Err(error) => {
             let new_bytes = file.moved.load(Ordering::Relaxed) > 0 && !file.stored().is_empty();
             let broken = Broken { new_bytes: new_bytes && !spoils(&error), error };
-            file.give_up(job, item, to, &broken.error, &name).await;
+            file.give_up(job, item, to, &broken.error).await;
             Err(broken)
         }
     }
@@ -297,7 +296,7 @@ impl Upload {
                     Some(ours) => Ok(ours),
                     None => {
                         let (path, algorithm) = (self.path.clone(), algorithm.clone());
-                        blocking(move || hash_file(&path, &algorithm, ..)).await
+                        blocking(move || hash_file(&path, &algorithm)).await
                     }
                 }
             };
@@ -318,14 +317,14 @@ impl Upload {
         Ok(Moved { bytes: self.size, checksum })
     }
 
-    async fn give_up(&self, job: &Job, item: &mut Item, to: &Remote, error: &Error, name: &[u8]) {
+    async fn give_up(&self, job: &Job, item: &mut Item, to: &Remote, error: &Error) {
         let ended = job.stopped().is_some();
         let again = error.is_transient() && !ended || job.keeps_halves();
         if again && !spoils(error) {
             let ranges = self.stored();
             // A plain server tells by the size of the file, when it is asked.
             if !ranges.is_empty() || !to.is_gridftp() && *self.begun.borrow() {
-                job.remember(item, name, &ranges);
+                job.remember(item, &ranges);
                 self.watched.is_at(ranges.total_bytes());
                 item.half = Some(Half { size: item.size, modified: item.modified, ranges });
             }

@@ -1,28 +1,120 @@
-//! STUB
-use std::path::{Path, PathBuf}; use std::time::SystemTime; use bytes::Bytes;
-use crate::error::Result; use crate::types::{RangeSet,Checksum,ChecksumAlgorithm}; use crate::error::Error; use crate::data::Block;
-use super::choices::Links;
-#[derive(Debug, Clone)] pub(crate) struct Facts { pub kind: super::ReportKind, pub size: u64, pub modified: SystemTime, pub mode: u32 }
-#[derive(Debug)] pub(crate) struct Root;
-impl Root { pub fn of_file(_: &Path, _: bool) -> Result<(Self, Vec<u8>)> { todo!() } pub fn of_folder(_: &Path, _: bool, _: bool) -> Result<Self> { todo!() }
- pub fn facts(&self, _: &[u8]) -> Result<Option<Facts>> { todo!() } pub fn make_dir(&self, _: &[u8]) -> Result<()> { todo!() } pub fn make_link(&self, _: &[u8], _: &[u8]) -> Result<()> { todo!() }
- pub fn set_attributes(&self, _: &[u8], _: Option<u32>, _: Option<SystemTime>) -> Result<()> { todo!() } pub fn remove_file(&self, _: &[u8]) -> Result<()> { todo!() } pub fn remove_dir(&self, _: &[u8]) -> Result<()> { todo!() } pub fn sync(&self) -> std::io::Result<()> { todo!() } }
-pub(crate) fn temporary_name(_: &[u8], _: u64) -> Vec<u8> { todo!() }
-pub(crate) fn is_there(_: &Path) -> Result<bool> { todo!() }
-pub(crate) fn checksum(_: &Root, _: &[u8], _: &ChecksumAlgorithm) -> Result<Checksum> { todo!() }
-pub(crate) fn facts_of_source(_: &Path) -> Result<Option<Facts>> { todo!() }
-pub(crate) fn regular_facts(_: &Path) -> Result<Facts> { todo!() }
-pub(crate) fn read_small(_: &Path) -> Result<(Bytes, Facts)> { todo!() }
-#[derive(Debug)] pub(crate) struct Attributes;
-impl Attributes { pub fn of(_: &super::queue::Item, _: super::Preserve) -> Self { todo!() } }
-pub(crate) fn write_small(_: &Root, _: &[u8], _: u64, _: &Bytes, _: &Attributes, _: bool, _: bool) -> Result<()> { todo!() }
-#[derive(Debug)] pub(crate) struct Writer;
-impl Writer { pub fn open(_: &Root, _: &[u8], _: u64, _: Option<u64>, _: &RangeSet) -> Result<Self> { todo!() } pub fn written(&self) -> RangeSet { todo!() } pub fn temporary(&self) -> &[u8] { todo!() }
- pub async fn write_at(&self, _: u64, _: Bytes) -> Result<()> { todo!() } pub async fn flush(&self) -> Result<()> { todo!() } pub async fn checksum(&self, _: &ChecksumAlgorithm) -> Result<Checksum> { todo!() }
- pub async fn finish(&self, _: u64, _: Attributes, _: bool, _: bool) -> Result<()> { todo!() } pub async fn keep(&self) -> RangeSet { todo!() } pub async fn discard(&self) { todo!() } }
-#[derive(Debug)] pub(crate) struct Reader;
-impl Reader { pub fn open(_: PathBuf, _: Vec<std::ops::Range<u64>>, _: u64) -> Self { todo!() } pub async fn next(&mut self) -> Result<Option<Block>> { todo!() } }
-pub(crate) enum Kind { File { size: u64 }, Dir, Link { target: Option<Vec<u8>> }, Loop, Special(&'static str) }
-pub(crate) struct Found { pub path: Vec<u8>, pub kind: Kind, pub mode: u32, pub modified: SystemTime }
-pub(crate) struct Scan; impl Scan { pub fn new(_: PathBuf, _: Links) -> Self { todo!() } pub fn one_level(_: PathBuf, _: Links) -> Self { todo!() } }
-impl Iterator for Scan { type Item = Result<Found, (Vec<u8>, Error)>; fn next(&mut self) -> Option<Self::Item> { todo!() } }
+//! Files of this machine.
+//!
+//! `root` is where is written to: everything in it goes through the descriptor of the folder, so that no name a server chose
+//! and no link leads out of it. `scan` looks at trees, `read` reads ahead, `write` writes beside the final name and renames.
+//! Everything here blocks, or has a thread of its own: it is called on threads that may.
+//!
+//! Never here: servers, and what is decided about files.
+
+mod read;
+mod root;
+mod scan;
+mod write;
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::ReportKind;
+use super::choices::Preserve;
+use super::queue::Item;
+use crate::error::{Error, ErrorKind, Phase, Result, Side};
+
+pub(super) use read::{Reader, read_small};
+pub(super) use root::Root;
+pub(super) use scan::{Found, Kind, Scan};
+pub(super) use write::{Writer, write_small};
+
+/// What is known of a local file or folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) kind: ReportKind,
+    pub(super) size: u64,
+    pub(super) modified: SystemTime,
+    pub(super) mode: u32,
+}
+
+/// What a file gets besides its contents.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Attributes {
+    pub(super) mode: Option<u32>,
+    pub(super) modified: Option<SystemTime>,
+}
+
+impl Attributes {
+    pub(super) fn of(item: &Item, preserve: Preserve) -> Self {
+        Self {
+            mode: item.mode.filter(|_| preserve.mode),
+            modified: item.modified.filter(|_| preserve.modified),
+        }
+    }
+}
+
+fn facts_of(found: &std::fs::Metadata) -> Facts {
+    use std::os::unix::fs::MetadataExt as _;
+    let kind = if found.is_file() {
+        ReportKind::File
+    } else if found.is_dir() {
+        ReportKind::Folder
+    } else if found.is_symlink() {
+        ReportKind::Link
+    } else {
+        ReportKind::Special
+    };
+    Facts {
+        kind,
+        size: found.len(),
+        modified: found.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+        mode: found.mode() & 0o7777,
+    }
+}
+
+/// What a source is, behind links; none if there is nothing.
+pub(super) fn facts_of_source(path: &Path) -> Result<Option<Facts>> {
+    match std::fs::metadata(path) {
+        Ok(found) => Ok(Some(facts_of(&found))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::local("cannot look at", path, error, Side::Source)),
+    }
+}
+
+/// What a file is that is to be read.
+pub(super) fn regular_facts(path: &Path) -> Result<Facts> {
+    let found = std::fs::metadata(path).map_err(|error| Error::local("cannot look at", path, error, Side::Source))?;
+    let facts = facts_of(&found);
+    check_regular(path, &facts)?;
+    Ok(facts)
+}
+
+fn check_regular(path: &Path, facts: &Facts) -> Result<()> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let kind = match facts.kind {
+        ReportKind::File => return Ok(()),
+        ReportKind::Folder => ErrorKind::IsADirectory,
+        ReportKind::Link | ReportKind::Special => ErrorKind::Unsupported,
+    };
+    let shown = crate::error::Escaped(path.as_os_str().as_bytes()).to_string();
+    Err(Error::new(kind, Phase::LocalFile, format!("{shown} is no file")).with_side(Side::Source))
+}
+
+/// Whether there is anything of that name, a link that leads nowhere included.
+pub(super) fn is_there(path: &Path) -> Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(Error::local("cannot look at", path, error, Side::Source)),
+    }
+}
+
+/// The name that a file has until it is whole. One transfer always makes the same of a name, so that its half files are found
+/// again; what is too long for a file system is cut, and told apart by a hash.
+pub(super) fn temporary_name(name: &[u8], tag: u64) -> Vec<u8> {
+    let mut temporary = format!(".gridftp-{tag:016x}-{:08x}-", crc32fast::hash(name)).into_bytes();
+    let room = 200 - temporary.len();
+    // Only what every server and file system takes: the hash tells the others apart.
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    temporary.extend(name.iter().filter(|byte| plain(byte)).take(room));
+    temporary
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::{Leave, ended, failed};
 use crate::data::ManyFile;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
-use crate::transfer::hash::Hasher;
+use crate::transfer::hash::hash;
 use crate::transfer::job::{Job, SMALL};
 use crate::transfer::local::{self, Attributes};
 use crate::transfer::queue::Item;
@@ -195,15 +195,13 @@ async fn store_one(job: Arc<Job>, item: Item, contents: Bytes, theirs: Option<Ch
     let expected = theirs.clone();
     let stored = to.at(&item.path, move |root, path| {
         if let Some(theirs) = expected {
-            let mut hasher = Hasher::new(theirs.algorithm())?;
-            hasher.update(&contents);
-            let ours = hasher.finish();
+            let ours = hash(theirs.algorithm(), &contents)?;
             if ours != theirs {
                 let message = format!("what came differs: the source's checksum is {theirs}, that of the copy {ours}");
                 return Err(Error::new(ErrorKind::ChecksumMismatch, Phase::Verify, message).with_side(Side::Local));
             }
         }
-        local::write_small(root, path, tag, &contents, &attributes, replace, fsync)
+        local::write_small(root, path, tag, &contents, attributes, replace, fsync)
     });
     match stored.await {
         Ok(()) => job.copied(&item, bytes, theirs),

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::{Leave, ended, failed};
 use crate::data::{PutFile, PutManySender};
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::transfer::hash::Hasher;
+use crate::transfer::hash::hash;
 use crate::transfer::job::Job;
 use crate::transfer::local;
 use crate::transfer::local_end::{LocalEnd, blocking};
@@ -96,14 +96,7 @@ async fn feed(job: &Arc<Job>, leave: &Leave<'_>, from: &LocalEnd, to: &Remote, s
             reading.spawn(async move {
                 let read = blocking(move || {
                     let (contents, facts) = local::read_small(&path)?;
-                    let checksum = match algorithm {
-                        Some(algorithm) => {
-                            let mut hasher = Hasher::new(&algorithm)?;
-                            hasher.update(&contents);
-                            Some(hasher.finish())
-                        }
-                        None => None,
-                    };
+                    let checksum = algorithm.map(|algorithm| hash(&algorithm, &contents)).transpose()?;
                     Ok((contents, facts, checksum))
                 });
                 (item, read.await)

@@ -1,0 +1,128 @@
+//! Reading files ahead of those who send them.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc as std_mpsc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::{Facts, check_regular, facts_of};
+use crate::data::Block;
+use crate::error::{Error, ErrorKind, Phase, Result, Side};
+
+/// How much is read at once.
+const BLOCK: usize = 1 << 20;
+
+/// Buffers of a reader: what is read ahead, and what is on its way.
+const BUFFERS: usize = 12;
+
+/// A whole file, and what it is. Blocks.
+pub(in crate::transfer) fn read_small(path: &Path) -> Result<(Bytes, Facts)> {
+    let failed = |doing, error| Error::local(doing, path, error, Side::Source);
+    let file = File::open(path).map_err(|error| failed("cannot open", error))?;
+    let facts = facts_of(&file.metadata().map_err(|error| failed("cannot look at", error))?);
+    check_regular(path, &facts)?;
+    let size = usize::try_from(facts.size).unwrap_or(usize::MAX);
+    let mut contents = vec![0; size.min(64 << 20)];
+    let filled = fill(&file, &mut contents, 0).map_err(|error| failed("cannot read", error))?;
+    let after = facts_of(&file.metadata().map_err(|error| failed("cannot look at", error))?);
+    if filled != size || (after.size, after.modified) != (facts.size, facts.modified) {
+        return Err(changed(path));
+    }
+    Ok((contents.into(), facts))
+}
+
+fn changed(path: &Path) -> Error {
+    use std::os::unix::ffi::OsStrExt as _;
+    let shown = crate::error::Escaped(path.as_os_str().as_bytes()).to_string();
+    Error::new(ErrorKind::Truncated, Phase::LocalFile, format!("{shown} changed while it was read")).with_side(Side::Source)
+}
+
+/// Fills a buffer from a place in a file on, as far as the file goes.
+fn fill(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], at + u64::try_from(filled).unwrap_or(u64::MAX)) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// Ranges of a file, read ahead by a thread.
+#[derive(Debug)]
+pub(in crate::transfer) struct Reader(mpsc::Receiver<Result<Block>>);
+
+impl Reader {
+    /// Begins to read. The file has that size: one that is shorter by now is an error.
+    pub(in crate::transfer) fn open(path: PathBuf, ranges: Vec<Range<u64>>, size: u64) -> Self {
+        let (sender, receiver) = mpsc::channel(BUFFERS);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = read(&path, &ranges, size, &sender) {
+                // Nobody may want it any more.
+                let _ = sender.blocking_send(Err(error));
+            }
+        });
+        Self(receiver)
+    }
+
+    pub(in crate::transfer) async fn next(&mut self) -> Result<Option<Block>> {
+        self.0.recv().await.transpose()
+    }
+}
+
+/// A buffer on its way: it comes back when the last part of it is dropped, on whatever thread that is.
+struct Piece {
+    memory: Vec<u8>,
+    filled: usize,
+    home: std_mpsc::Sender<Vec<u8>>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.memory[..self.filled]
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        // The thread may have ended.
+        let _ = self.home.send(std::mem::take(&mut self.memory));
+    }
+}
+
+fn read(path: &Path, ranges: &[Range<u64>], size: u64, sender: &mpsc::Sender<Result<Block>>) -> Result<()> {
+    let failed = |doing, error| Error::local(doing, path, error, Side::Source);
+    let file = File::open(path).map_err(|error| failed("cannot open", error))?;
+    let (home, free) = std_mpsc::channel();
+    for _ in 0..BUFFERS {
+        // Untouched until it is needed.
+        let _ = home.send(Vec::new());
+    }
+    for range in ranges {
+        let mut at = range.start;
+        let end = range.end.min(size);
+        while at < end {
+            let Ok(mut memory) = free.recv() else { return Ok(()) };
+            memory.resize(BLOCK, 0);
+            let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(BLOCK);
+            let filled = fill(&file, &mut memory[..wanted], at).map_err(|error| failed("cannot read", error))?;
+            if filled < wanted {
+                return Err(changed(path));
+            }
+            let data = Bytes::from_owner(Piece { memory, filled, home: home.clone() });
+            if sender.blocking_send(Ok(Block { offset: at, data })).is_err() {
+                return Ok(());
+            }
+            at += u64::try_from(filled).unwrap_or(u64::MAX);
+        }
+    }
+    Ok(())
+}
