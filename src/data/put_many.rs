@@ -113,7 +113,7 @@ impl Client {
     ///         let contents = format!("contents {n}");
     ///         sender.send(n, PutFile::new(url, contents).mode(0o640)).await?; // waits for room
     ///     }
-    ///     gridftp::Result::Ok(()) // the sender is gone: no more files
+    ///     gridftp::Result::<()>::Ok(()) // the sender is gone: no more files
     /// });
     /// while let Some(outcome) = many.next_outcome().await {
     ///     if let Err(error) = outcome.result {

@@ -27,6 +27,7 @@ mod observability;
 mod pipeline;
 mod plain;
 mod protection;
+mod put_many;
 mod ranges;
 mod reading;
 mod remove_all;
