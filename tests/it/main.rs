@@ -34,6 +34,7 @@ mod remove_all;
 mod restart;
 mod sizes;
 mod sshftp;
+mod strict;
 mod striped;
 mod support;
 mod third_party;
