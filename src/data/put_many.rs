@@ -113,7 +113,7 @@ impl Client {
     ///         let contents = format!("contents {n}");
     ///         sender.send(n, PutFile::new(url, contents).mode(0o640)).await?; // waits for room
     ///     }
-    ///     gridftp::Result::Ok(()) // the sender is gone: no more files
+    ///     gridftp::Result::<()>::Ok(()) // the sender is gone: no more files
     /// });
     /// while let Some(outcome) = many.next_outcome().await {
     ///     if let Err(error) = outcome.result {
@@ -284,7 +284,7 @@ pub struct PutManySender {
 impl PutManySender {
     /// Sends a file; waits for room first. `index` is the caller's own number for it, and comes back with its outcome.
     ///
-    /// At most 200 files and 32 MiB of contents (one file, if it is larger) are on their way at a time, from here until their
+    /// At most 400 files and 32 MiB of contents (one file, if it is larger) are on their way at a time, from here until their
     /// outcome is known. Where an earlier transfer to the same name is being cleaned up, that is waited for.
     ///
     /// # Errors

@@ -277,6 +277,34 @@ fn pipeline_a_store_that_is_refused_in_a_batch() {
     });
 }
 
+#[test]
+fn pipeline_a_put_that_is_refused_behind_its_data() {
+    bites(this_test!(), "a fresh channel behind a refused put", &[Corrupt], || async {
+        let server = Server::anonymous().start();
+        let names: Vec<_> = (0..20).map(|n| format!("f{n:02}")).collect();
+        // One is in a folder that is not there. All of one length: sizes tell nothing.
+        let place = |name: &str| if name == "f07" { format!("no-folder/{name}") } else { name.to_owned() };
+        let mut many = client().put_many(server.url_root()).await.unwrap();
+        let sender = many.sender();
+        for (index, name) in (0..).zip(&names) {
+            let file = crate::PutFile::new(server.url(place(name)).parse().unwrap(), contents(name));
+            sender.send(index, file).await.unwrap();
+        }
+        many.finish_input();
+        let mut good = 0;
+        while let Some(outcome) = many.next_outcome().await {
+            let name = &names[usize::try_from(outcome.index).unwrap()];
+            if outcome.result.is_ok() {
+                good += 1;
+                if std::fs::read(server.dir().join(name)).ok() != Some(contents(name).into_bytes()) {
+                    return Corrupt;
+                }
+            }
+        }
+        if good == 19 { Well } else { Corrupt }
+    });
+}
+
 /// Gets files through a pipeline; every one that ends well has to be what it is. Gives how many did.
 async fn all_true(server: &Hostile, names: &[String]) -> usize {
     let client = client();

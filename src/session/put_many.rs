@@ -191,9 +191,9 @@ impl<K: Keeper> Uploads<K> {
                 return Ok(Some(done));
             }
             self.refill(session).await?;
-            let event = match self.poll_event(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(event) => event,
-                Poll::Pending => {
+            let event = match self.event_now() {
+                Some(event) => event,
+                None => {
                     self.name_all(session)?;
                     if !self.ended.is_empty() {
                         continue;
@@ -253,6 +253,13 @@ impl<K: Keeper> Uploads<K> {
             return Poll::Ready(Event::Input(input));
         }
         Poll::Pending
+    }
+
+    fn event_now(&mut self) -> Option<Event<K>> {
+        match self.poll_event(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(event) => Some(event),
+            Poll::Pending => None,
+        }
     }
 
     async fn event(&mut self) -> Event<K> {

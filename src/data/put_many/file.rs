@@ -14,8 +14,8 @@ use crate::session::put_many::{Item, Keeper};
 use crate::types::{Checksum, ChecksumAlgorithm};
 use crate::url::Url;
 
-/// Files on their way at a time.
-const FILES: usize = 200;
+/// Files on their way at a time: those that are sent ahead, and as many that wait for their names.
+const FILES: usize = 400;
 
 /// Contents on their way at a time, in KiB. They are in memory until their files are stored.
 const KIB: u32 = 32 * 1024;

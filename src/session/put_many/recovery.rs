@@ -1,14 +1,20 @@
 //! What is done when something is not as it should be, and what is left when nobody wants the rest.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::file::{Fault, Item, Keeper, is_own};
 use super::{Done, IRREGULARITIES, TRIES, Uploads};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::session::third_party_many::{Deleted, delete};
 use crate::session::watch::{EXPLANATION_LIMIT, Limits, explained};
 use crate::session::{PendingReply, Session};
+
+/// How long a server is waited for that says nothing about transfers whose data connection was closed. Another session costs
+/// less than the rest of the reply limit.
+const QUIET: Duration = Duration::from_secs(5);
 
 impl<K: Keeper> Uploads<K> {
     /// Something went wrong at the head, so that what is behind it may be anything: closes the channel, hears all replies,
@@ -23,43 +29,57 @@ impl<K: Keeper> Uploads<K> {
         self.round += 1;
         self.irregularities += 1;
         self.careful |= self.irregularities >= IRREGULARITIES;
-        let limits = self.manner.limits;
+        if let Some(head) = self.moving.front_mut() {
+            head.item.tries += 1;
+        }
         // A server that nobody has connected to waits for that, and says nothing.
         let silent = failure.is_some() && !self.proven;
-        let patience = if silent { EXPLANATION_LIMIT.min(limits.reply) } else { limits.reply };
-        let heard = timeout(patience, async {
-            for moving in &mut self.moving {
-                moving.hear_out(limits.reply).await?;
-            }
-            Ok::<_, Error>(())
-        });
-        match heard.await {
-            Ok(Ok(())) => {}
-            Ok(Err(lost)) => return Err(lost),
-            Err(_) if silent => return Err(error),
-            Err(_) => return Err(limits.not_ended()),
-        }
-        if let (Some(failure), Some(head)) = (failure, self.moving.front()) {
+        let heard = self.hear_out(if silent { EXPLANATION_LIMIT } else { QUIET }).await;
+        let Some(head) = self.moving.front() else { return heard };
+        if let Some(failure) = failure {
             // The server's words are worth more than "connection reset".
             error = explained(failure, head.last().cloned());
             own = error.reply().is_some() && is_own(error.kind());
         }
-        let stored: Vec<_> = self.moving.iter().map(|moving| moving.temporary.clone()).collect();
+        let mut stored: Vec<_> = self.moving.iter().map(|moving| moving.temporary.clone()).collect();
+        if (own || head.item.tries >= TRIES)
+            && let Some(head) = self.moving.pop_front()
+        {
+            // It has its outcome, whatever becomes of the session.
+            self.ended.push_back(head.into_parts().0.failed(error.clone(), false));
+        }
+        match heard {
+            Err(_) if silent => return Err(error),
+            heard => heard?,
+        }
         let Deleted { kept, .. } = delete(session, &stored).await;
-        for path in &stored {
-            self.temporaries.remove(path);
+        for path in stored.drain(..) {
+            self.temporaries.remove(&path);
         }
         self.doubtful.extend(kept);
-        for (place, moving) in std::mem::take(&mut self.moving).into_iter().enumerate().rev() {
-            let (mut item, _) = moving.into_parts();
-            item.tries += usize::from(place == 0);
-            if place == 0 && (own || item.tries >= TRIES) {
-                self.ended.push_back(item.failed(error.clone(), false));
-            } else {
-                self.waiting.push_front(item);
-            }
+        for moving in std::mem::take(&mut self.moving).into_iter().rev() {
+            self.waiting.push_front(moving.into_parts().0);
         }
         Ok(())
+    }
+
+    /// Waits for the server's last word about everything that it was told to store.
+    ///
+    /// # Errors
+    /// What ended the session. A server that waits for another connection instead, for as long as it likes, is left to itself.
+    async fn hear_out(&mut self, quiet: Duration) -> Result<()> {
+        let limits = self.manner.limits;
+        let quiet = quiet.min(limits.reply);
+        let all = async {
+            for moving in &mut self.moving {
+                match timeout(quiet, moving.hear_out(limits.reply)).await {
+                    Ok(heard) => heard?,
+                    Err(_) => return Err(not_ended()),
+                }
+            }
+            Ok(())
+        };
+        timeout(limits.reply, all).await.unwrap_or_else(|_| Err(not_ended()))
     }
 
     /// Forgets a broken session: what has not ended is sent again on the next one.
@@ -157,4 +177,11 @@ impl Abandoned {
         kept.extend(missing.into_iter().filter(|path| !heard || self.doubtful.contains(path)));
         kept
     }
+}
+
+fn not_ended() -> Error {
+    let message = "the server did not end transfers whose data connection was closed";
+    Error::new(ErrorKind::ConnectionLost, Phase::Completion, message)
+        .with_side(Side::Server)
+        .with_may_have_applied()
 }

@@ -94,7 +94,7 @@ impl Session<'_> {
     /// Forgets connections that the client closed; tells whether none are left.
     fn cached_are_gone(&mut self) -> bool {
         self.channels
-            .retain(|channel| !matches!(channel.peek(&mut [0]), Ok(0) | Err(_)) || !is_readable(channel));
+            .retain(|channel| !is_readable(channel) || !matches!(channel.peek(&mut [0]), Ok(0) | Err(_)));
         self.channels.is_empty()
     }
 
