@@ -26,6 +26,7 @@ pub struct GetManyBuilder {
     choices: Choices,
     urls: Result<Vec<Url>>,
     check_sizes: bool,
+    fall_back: bool,
 }
 
 impl GetManyBuilder {
@@ -36,6 +37,12 @@ impl GetManyBuilder {
     /// Without it, the protocol's own marks (an end-of-data count, and the reply 226) have to do.
     pub fn check_sizes(mut self, check: bool) -> Self {
         self.check_sizes = check;
+        self
+    }
+
+    /// The caller has another way where the server cannot connect to this client, so that is not waited for to the last.
+    pub(crate) fn fall_back(mut self, can: bool) -> Self {
+        self.fall_back = can;
         self
     }
 }
@@ -89,7 +96,7 @@ impl Client {
         let mut choices = Choices::new(self, "ftp://localhost/");
         choices.url = first;
         choices.options.mode = TransferMode::ExtendedBlock;
-        GetManyBuilder { choices, urls, check_sizes: true }
+        GetManyBuilder { choices, urls, check_sizes: true, fall_back: false }
     }
 }
 
@@ -106,6 +113,8 @@ pub struct GetMany {
     lease: Option<Exclusive>,
     lost: usize,
     deadline: Option<tokio::time::Instant>,
+    /// It ended because the server does not reach this client.
+    unreached: bool,
 }
 
 impl GetMany {
@@ -134,7 +143,8 @@ impl GetMany {
             })
             .collect();
         let limits = choices.limits();
-        let pipeline = Pipeline::new(items, choices.options.clone(), limits, builder.check_sizes);
+        let mut pipeline = Pipeline::new(items, choices.options.clone(), limits, builder.check_sizes);
+        pipeline.fall_back(builder.fall_back);
         let deadline = choices.deadline();
         let mut many = Self {
             client: choices.client.clone(),
@@ -144,9 +154,35 @@ impl GetMany {
             lease: None,
             lost: 0,
             deadline,
+            unreached: false,
         };
         within(deadline, many.lease()).await.map_err(|error| error.with_url(&url))?;
         Ok(many)
+    }
+
+    /// Asks for one more file, behind those that were asked for already. Its number is how many those were.
+    ///
+    /// May be called at any time, also after [`next_file`](Self::next_file) had no more.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a URL of another server or user.
+    pub fn push(&mut self, url: impl IntoUrl) -> Result<()> {
+        let url = url.into_url()?;
+        let first = &self.urls[0];
+        if url.endpoint() != first.endpoint() || url.user() != first.user() {
+            let message =
+                format!("a pipeline is of one server; expected {}, got {}", first.endpoint(), url.endpoint());
+            return Err(Error::invalid(message).with_url(&url));
+        }
+        let path = Bytes::copy_from_slice(&self.client.server_path(&url));
+        self.pipeline.push(Item { index: self.urls.len(), path });
+        self.urls.push(url);
+        Ok(())
+    }
+
+    /// Whether it ended because the server does not connect to this client.
+    pub(crate) fn unreached(&self) -> bool {
+        self.unreached
     }
 
     async fn lease(&mut self) -> Result<&mut Exclusive> {
@@ -184,6 +220,7 @@ impl GetMany {
                     return Ok(Some((index, Some(error))));
                 }
                 Ok(None) => {
+                    self.lost = 0;
                     if let Some(mut lease) = self.lease.take() {
                         if let Some(ready) = self.pipeline.finished() {
                             lease.give_back(ready);
@@ -200,6 +237,7 @@ impl GetMany {
     /// Goes on with what is left on another session, if the one at hand broke.
     fn replace_session(&mut self, error: Error) -> Result<()> {
         let open = self.lease.take().is_some_and(|lease| lease.control.is_open());
+        self.unreached = open && self.pipeline.is_out_of_reach_so_far();
         self.lost += 1;
         if open || self.lost > LOST_SESSIONS || !may_go_on(&error) {
             return Err(error.with_url(&self.urls[0]));

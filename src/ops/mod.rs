@@ -5,6 +5,7 @@
 
 mod attributes;
 mod checksum;
+mod checksum_many;
 mod exchange;
 mod folders;
 mod listing;
@@ -16,6 +17,7 @@ mod walk;
 
 use crate::error::{Error, ErrorKind, Phase, Reply, Result};
 
+pub use checksum_many::{ChecksumMany, ChecksumManyBuilder, ChecksumOutcome};
 pub use listing::{ListFormat, ListStream, RawListing};
 pub use remove_all::{NotRemoved, RemoveReport};
 pub use walk::{NotEntered, WalkEntry, WalkStream};

@@ -73,6 +73,10 @@ pub(crate) struct Pipeline {
 enum What {
     Files {
         check_sizes: bool,
+        /// A file has ended, so the server reaches this client.
+        proven: bool,
+        /// As with listings.
+        fall_back: bool,
     },
     /// Listings. Until the first one has ended nobody knows whether the server reaches this client at all: a failure of
     /// the set is told at once then, instead of being tried again.
@@ -110,7 +114,7 @@ impl Pipeline {
         check_sizes: bool,
     ) -> Self {
         Self {
-            what: What::Files { check_sizes },
+            what: What::Files { check_sizes, proven: false, fall_back: false },
             waiting: items,
             asked: VecDeque::new(),
             ready: None,
@@ -129,6 +133,14 @@ impl Pipeline {
     pub(crate) fn listings(options: DataOptions, limits: Limits, fall_back: bool) -> Self {
         let what = What::Listings { proven: false, fall_back };
         Self { what, ..Self::new(VecDeque::new(), options, limits, false) }
+    }
+
+    /// Whether files can be had in another way, so that a server that does not connect is not waited for to the last: the
+    /// pipeline is [unreached](Self::unreached) then.
+    pub(crate) fn fall_back(&mut self, can: bool) {
+        if let What::Files { fall_back, .. } = &mut self.what {
+            *fall_back = can;
+        }
     }
 
     /// One more to be asked for, after those that wait already.
@@ -233,9 +245,8 @@ impl Pipeline {
                 Ok(Some(block)) => return Ok(Some(block)),
                 Ok(None) => {
                     self.current = None;
-                    if let What::Listings { proven, .. } = &mut self.what {
-                        *proven = true;
-                    }
+                    let (What::Listings { proven, .. } | What::Files { proven, .. }) = &mut self.what;
+                    *proven = true;
                     // Whoever is next can flow while the caller looks at this one.
                     self.start_runs();
                     return Ok(None);
@@ -272,7 +283,8 @@ impl Pipeline {
 
     /// A listing of which nothing was shown is asked for again when the session was lost under it.
     fn keep(&mut self, current: Option<Current>) {
-        if let (What::Listings { .. }, Some(current)) = (self.what, current)
+        let again = matches!(self.what, What::Listings { .. } | What::Files { fall_back: true, proven: false, .. });
+        if let (true, Some(current)) = (again, current)
             && !current.shown
         {
             self.waiting.push_front(current.item);
@@ -294,7 +306,7 @@ impl Pipeline {
         if self.asked.len() > AHEAD / 2 {
             return Ok(());
         }
-        let sizes = self.what == What::Files { check_sizes: true } && session.features.size();
+        let sizes = matches!(self.what, What::Files { check_sizes: true, .. }) && session.features.size();
         let verb = match self.what {
             What::Files { .. } => "RETR",
             What::Listings { .. } => "MLSD",

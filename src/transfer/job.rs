@@ -123,12 +123,6 @@ impl Job {
         self.queue.done();
     }
 
-    /// A file is left alone.
-    pub(super) fn skipped(&self, item: &Item, reason: SkipReason) {
-        self.tally.skipped(&item.path, ReportKind::File, reason, item.size);
-        self.queue.done();
-    }
-
     /// A file was not moved: it is tried again, or has failed. `new_bytes` says that the attempt brought some.
     pub(super) fn failed(&self, mut item: Item, error: Error, new_bytes: bool) {
         if matches!(error.kind(), ErrorKind::ServerBusy | ErrorKind::TooManyOpenFiles) {

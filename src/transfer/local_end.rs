@@ -72,7 +72,6 @@ pub(super) fn of_local(facts: local::Facts) -> Facts {
         size: Some(facts.size),
         modified: Some(facts.modified),
         mode: Some(facts.mode),
-        unique: None,
     }
 }
 

@@ -148,6 +148,7 @@ impl From<PathBuf> for Location {
 }
 
 mod sealed {
+    #[expect(unnameable_types, reason = "nobody else is to implement it")]
     pub trait Sealed {}
     impl Sealed for &str {}
     impl Sealed for &String {}

@@ -61,7 +61,6 @@ struct Facts {
     size: Option<u64>,
     modified: Option<SystemTime>,
     mode: Option<u32>,
-    unique: Option<Box<[u8]>>,
 }
 
 /// How bytes go.

@@ -141,7 +141,6 @@ fn sort(job: &Job, found: Found, folders: &mut Vec<Found>, files: &mut Vec<Item>
                 size,
                 modified: facts.modified,
                 mode: facts.mode,
-                unique: facts.unique,
                 tries: 0,
                 first_failure: None,
                 half: None,

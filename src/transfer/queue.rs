@@ -25,8 +25,6 @@ pub(super) struct Item {
     pub(super) size: Option<u64>,
     pub(super) modified: Option<SystemTime>,
     pub(super) mode: Option<u32>,
-    /// What the source's server knows it by.
-    pub(super) unique: Option<Box<[u8]>>,
     /// Attempts that brought nothing.
     pub(super) tries: u32,
     pub(super) first_failure: Option<Instant>,

@@ -216,6 +216,5 @@ pub(super) fn facts_of(entry: &Entry) -> Facts {
         size: entry.size(),
         modified: entry.modified(),
         mode: entry.unix_mode().map(|mode| mode & 0o7777),
-        unique: entry.unique().map(Into::into),
     }
 }

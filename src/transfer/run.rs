@@ -20,6 +20,9 @@ use super::workers;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 
+/// How often what was done is made durable, where there is a journal.
+const CHECKPOINT: Duration = Duration::from_secs(15);
+
 /// What was asked for, checked.
 #[derive(Debug)]
 pub(super) struct Order {
@@ -109,7 +112,10 @@ async fn stop(mut ended: watch::Receiver<bool>, limit: Option<Duration>) -> Stop
 
 async fn whole(job: Arc<Job>, root: Root0) -> Result<()> {
     let planner = tokio::spawn(plan::plan(Arc::clone(&job), root));
-    workers::run(&job).await;
+    tokio::select! {
+        () = workers::run(&job) => {}
+        () = checkpoints(&job) => {}
+    }
     // When the queue is over the plan is; when it was stopped the plan ends at its next batch.
     if planner.await.is_err_and(|error| error.is_panic()) {
         let message = "the task that plans a transfer has panicked";
@@ -128,6 +134,19 @@ async fn whole(job: Arc<Job>, root: Root0) -> Result<()> {
         journal.close(sync, ended_well).await?;
     }
     Ok(())
+}
+
+/// Has what was done on the disk now and then, so that a power cut costs little.
+async fn checkpoints(job: &Job) {
+    loop {
+        tokio::time::sleep(CHECKPOINT).await;
+        if let Some(journal) = &job.journal
+            && journal.checkpoint(finish::sync_of(job)).await.is_err()
+        {
+            // It is told at the end.
+            return std::future::pending().await;
+        }
+    }
 }
 
 /// A file whose turn never came.

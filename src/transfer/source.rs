@@ -102,7 +102,7 @@ pub(super) fn of_scan(found: local::Found, prefix: &[u8]) -> Found {
     Found {
         path: joined(prefix, &found.path),
         what,
-        facts: Facts { kind, size, modified: Some(found.modified), mode: Some(found.mode), unique: None },
+        facts: Facts { kind, size, modified: Some(found.modified), mode: Some(found.mode) },
     }
 }
 

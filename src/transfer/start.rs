@@ -127,9 +127,17 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
         }
         _ => (None, State::default()),
     };
-    let to = match destination_end(to, is_file, &choices, &destination_client).await {
-        Ok(to) => to,
-        Err(error) => return Err(error.with_side(Side::Destination)),
+    let opened = destination_end(to, is_file, &choices, &destination_client).await;
+    let opened = opened.and_then(|to| Ok((algorithm(&choices.verify, &sources[0], &to)?, to)));
+    let (algorithm, to) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            if let Some(journal) = journal {
+                // What it says of earlier runs holds still.
+                let _ = journal.close(|| Ok(()), false).await;
+            }
+            return Err(error.with_side(Side::Destination));
+        }
     };
     let route = match (&sources[0], &to) {
         (End::Local(_), End::Local(_)) => Route::Local,
@@ -141,7 +149,6 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
     // Another place of another kind would be another route.
     let local = matches!(sources[0], End::Local(_));
     sources.retain(|end| matches!(end, End::Local(_)) == local);
-    let algorithm = algorithm(&choices.verify, &sources[0], &to)?;
     let tag = journal.as_ref().map_or_else(|| fastrand::u64(..), Journal::tag);
     let job = Job {
         route,

@@ -31,9 +31,19 @@ impl Pipeline {
         self.wait.given_up
     }
 
+    /// Whether nothing has come, and nobody has connected: another way may do.
+    pub(crate) fn is_out_of_reach_so_far(&self) -> bool {
+        self.unreached().is_some()
+            || matches!(self.what, What::Files { proven: false, fall_back: true, .. }) && !self.is_reached()
+    }
+
     /// Until when somebody is waited for to connect, while that is the question.
     pub(super) fn reach_by(&self) -> Option<Instant> {
-        let What::Listings { proven: false, fall_back: true } = self.what else { return None };
+        let (What::Listings { proven: false, fall_back: true } | What::Files { proven: false, fall_back: true, .. }) =
+            self.what
+        else {
+            return None;
+        };
         if self.is_reached() { None } else { self.wait.begun?.checked_add(self.limits.reach()) }
     }
 

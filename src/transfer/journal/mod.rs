@@ -28,7 +28,7 @@ use crate::error::{Error, ErrorKind, Escaped, Phase, Result, Side};
 pub(super) use record::{Identity, Record};
 pub(super) use replay::{Done, State};
 
-use writer::Writer;
+use writer::{End, Writer};
 
 /// What a journal begins with.
 const MAGIC: &[u8; 8] = b"GridFTPj";
@@ -105,12 +105,12 @@ impl Journal {
 
     /// Has everything that was done so far on the disk: `sync` sees to the destination's file system.
     pub(super) async fn checkpoint(&self, sync: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<()> {
-        self.writer.checkpoint(sync, false).await
+        self.writer.checkpoint(sync, End::No).await
     }
 
-    /// The last checkpoint.
+    /// The last checkpoint; then the journal is free for others.
     pub(super) async fn close(&self, sync: impl FnOnce() -> io::Result<()> + Send + 'static, ended_well: bool) -> Result<()> {
-        self.writer.checkpoint(sync, ended_well).await
+        self.writer.checkpoint(sync, if ended_well { End::Well } else { End::Yes }).await
     }
 }
 

@@ -18,7 +18,18 @@ type Sync = Box<dyn FnOnce() -> io::Result<()> + Send>;
 
 enum Order {
     Append(Record),
-    Checkpoint { sync: Sync, ended_well: bool, done: oneshot::Sender<()> },
+    Checkpoint { sync: Sync, end: End, done: oneshot::Sender<()> },
+}
+
+/// What comes behind a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// More records.
+    No,
+    /// Nothing: the file is closed, and with it the lock is gone, when the checkpoint is done.
+    Yes,
+    /// Nothing, and the transfer went well.
+    Well,
 }
 
 /// The way to the thread. It ends when this is dropped and everything is written.
@@ -38,7 +49,7 @@ impl Writer {
         let (orders, receiver) = channel();
         let failed = Arc::<Mutex<Option<Error>>>::default();
         let told = Arc::clone(&failed);
-        std::thread::Builder::new().name("gridftp-journal".into()).spawn(move || write_all(&file, &receiver, |error| {
+        std::thread::Builder::new().name("gridftp-journal".into()).spawn(move || write_all(file, &receiver, |error| {
             let error = Error::local("cannot write the journal", &path, error, Side::Local);
             tracing::error!(%error, "what is done from now on is not remembered");
             told.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -55,9 +66,9 @@ impl Writer {
         self.order(Order::Append(record));
     }
 
-    pub(super) async fn checkpoint(&self, sync: impl FnOnce() -> io::Result<()> + Send + 'static, ended_well: bool) -> Result<()> {
+    pub(super) async fn checkpoint(&self, sync: impl FnOnce() -> io::Result<()> + Send + 'static, end: End) -> Result<()> {
         let (done, is_done) = oneshot::channel();
-        self.order(Order::Checkpoint { sync: Box::new(sync), ended_well, done });
+        self.order(Order::Checkpoint { sync: Box::new(sync), end, done });
         let ended = is_done.await;
         if let Some(error) = &*self.failed.lock().unwrap_or_else(PoisonError::into_inner) {
             return Err(error.clone());
@@ -69,7 +80,7 @@ impl Writer {
     }
 }
 
-fn write_all(file: &File, orders: &Receiver<Order>, failed: impl Fn(io::Error)) {
+fn write_all(file: File, orders: &Receiver<Order>, failed: impl Fn(io::Error)) {
     let mut broken = false;
     let mut buffer = Vec::with_capacity(TOGETHER);
     let mut next = None;
@@ -89,21 +100,21 @@ fn write_all(file: &File, orders: &Receiver<Order>, failed: impl Fn(io::Error)) 
                     }
                 }
                 // Behind a record that was not written whole nothing may come.
-                if !broken && let Err(error) = write(file, &buffer) {
+                if !broken && let Err(error) = write(&file, &buffer) {
                     broken = true;
                     failed(error);
                 }
                 buffer.clear();
             }
-            Order::Checkpoint { sync, ended_well, done } => {
+            Order::Checkpoint { sync, end, done } => {
                 if !broken {
-                    let mut checkpoint = || -> io::Result<()> {
+                    let checkpoint = || -> io::Result<()> {
                         sync()?;
                         frame(&Record::Checkpoint, &mut buffer);
-                        if ended_well {
+                        if end == End::Well {
                             frame(&Record::Finished, &mut buffer);
                         }
-                        write(file, &buffer)?;
+                        write(&file, &buffer)?;
                         file.sync_data()
                     };
                     
@@ -113,7 +124,13 @@ fn write_all(file: &File, orders: &Receiver<Order>, failed: impl Fn(io::Error)) 
                     }
                     buffer.clear();
                 }
-                drop(done.send(()));
+                if end != End::No {
+                    drop(file);
+                    let _ = done.send(());
+                    return;
+                }
+                // Nobody may wait any more.
+                let _ = done.send(());
             }
         }
     }

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use super::{Leave, ended, failed};
-use crate::data::Pair;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::transfer::job::Job;
 use crate::transfer::queue::Item;
-use crate::transfer::{End, Overwrite};
+use crate::transfer::End;
 
 /// Files that are handed over together.
 const TOGETHER: usize = 500;
 
 pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
     let (End::Remote(from), End::Remote(to)) = (&job.sources[0], &job.to) else { return };
-    let preserve = job.choices.preserve;
     let (mut items, mut pairs) = (Vec::new(), Vec::new());
     while items.len() < TOGETHER
         && leave.goes_on(job)
@@ -22,10 +20,7 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
     {
         match from.url(&item.path).and_then(|url| Ok((url, to.url(&item.path)?))) {
             Ok((from, to)) => {
-                let mut pair = Pair::new(from, to);
-                pair.mode = item.mode.filter(|_| preserve.mode);
-                pair.modified = item.modified.filter(|_| preserve.modified);
-                pairs.push(pair);
+                pairs.push((from, to));
                 items.push(Some(item));
             }
             Err(error) => failed(job, item, error),
@@ -37,9 +32,7 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
     let channels = &job.channels;
     let mut builder = job
         .client
-        .third_party_pairs(pairs)
-        .checksum(job.algorithm.clone())
-        .replace(job.choices.overwrite != Overwrite::Never)
+        .third_party_many(pairs)
         .protection(channels.protection)
         .dcau(channels.dcau.clone())
         .tcp_buffer(channels.tcp_buffer);
@@ -66,9 +59,6 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
             Ok(size) => {
                 let bytes = size.or(item.size).unwrap_or(0);
                 job.tally.moved(usize::try_from(bytes).unwrap_or(usize::MAX));
-                if let Err(error) = outcome.attributes {
-                    tracing::warn!(url = %outcome.destination, %error, "attributes were not kept");
-                }
                 // The servers have compared their checksums; the value stays with them.
                 job.copied(&item, bytes, None);
             }

@@ -137,7 +137,7 @@ fn target(random: &mut Random, link: &Path, folders: &[PathBuf], files: &[PathBu
 }
 
 fn set(path: &Path, mode: u32, random: &mut Random) -> Result<()> {
-    let set = || -> io::Result<()> {
+    let mut set = || -> io::Result<()> {
         let file = fs::File::open(path)?;
         let seconds = 1_000_000_000 + random.below(700_000_000);
         file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))?;
