@@ -289,10 +289,9 @@ impl<K> Moving<K> {
     pub(super) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         if self.last.is_none()
             && let Poll::Ready(reply) = self.store.poll_next(cx)
+            && let Some(step) = self.hear(reply)
         {
-            if let Some(step) = self.hear(reply) {
-                return Poll::Ready(step);
-            }
+            return Poll::Ready(step);
         }
         if let (Some(run), None) = (&mut self.run, &self.sent)
             && let Poll::Ready(end) = pin!(run.finish()).poll(cx)
