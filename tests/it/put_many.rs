@@ -242,6 +242,67 @@ async fn a_connection_that_breaks_is_replaced() {
     }
 }
 
+/// Pseudo-random numbers below a bound.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+#[tokio::test]
+async fn whatever_breaks_no_name_holds_what_is_not_its_own() {
+    for seed in 0..40 {
+        let mut dice = Dice(seed);
+        let server = Server::anonymous().start();
+        let mut proxy = Proxy::before(&server);
+        for _ in 0..=dice.below(3) {
+            let which = usize::try_from(dice.below(3)).unwrap();
+            let (connection, way, most) = match dice.below(4) {
+                0 => (Where::Control(which), Way::ToClient, 40_000),
+                1 => (Where::Control(which), Way::ToServer, 10_000),
+                _ => (Where::Data(which), Way::ToServer, 600_000),
+            };
+            let what =
+                [What::Cut, What::Reset, What::Truncate][usize::try_from(dice.below(3)).unwrap()].clone();
+            // An end that the client is not told of would be waited for on the control channel, up to the limit.
+            let what = if matches!(connection, Where::Control(_)) { What::Reset } else { what };
+            proxy = proxy.with(Fault::new(connection, way, dice.below(most), what));
+        }
+        let proxy = proxy.start();
+        let client = anonymous();
+        let refused: Vec<u64> = (0..dice.below(4)).map(|_| dice.below(120)).collect();
+        let name = |n: u64| if refused.contains(&n) { format!("none/f{n}") } else { format!("f{n}") };
+        // All of one length: sizes tell nothing.
+        let own = |n: u64| random_bytes(n, 8000);
+        let files = (0..120).map(|n| file(proxy.url(name(n)), own(n))).collect();
+        let many = match client.put_many(proxy.url_root()).await {
+            Ok(many) => many,
+            // The login or PASV was struck.
+            Err(error) => {
+                assert!(error.is_transient(), "{seed}: {error}");
+                continue;
+            }
+        };
+        for (n, outcome) in send_all(many, files).await {
+            let there = std::fs::read(server.dir().join(format!("f{n}"))).ok();
+            match outcome.result {
+                Ok(summary) => {
+                    assert_eq!(summary.bytes, 8000);
+                    assert_eq!(there.map(|there| sha256(&there)), Some(sha256(&own(n))), "{seed}: {n}");
+                }
+                Err(error) => {
+                    assert!(refused.contains(&n) || error.is_transient(), "{seed}: {error}");
+                    assert!(there.is_none_or(|there| there == own(n)), "{seed}: {n}");
+                }
+            }
+        }
+        eventually("nothing is left", || temporaries(&server.dir()).is_empty()).await;
+    }
+}
+
 #[tokio::test]
 async fn sessions_that_are_killed_are_replaced() {
     let server = Server::anonymous().start();
