@@ -502,6 +502,22 @@ async fn what_cannot_be_sent() {
 }
 
 #[tokio::test]
+async fn a_large_file_among_small_ones() {
+    let server = Server::anonymous().start();
+    let client = anonymous();
+    let large = random_bytes(7, 150 << 20);
+    let expected = sha256(&large);
+    let mut files: Vec<_> = (0..10).map(|n| file(server.url(format!("f{n}")), contents(n))).collect();
+    files.insert(5, file(server.url("large"), large));
+    let many = client.put_many(server.url_root()).await.unwrap();
+    for outcome in send_all(many, files).await.into_values() {
+        outcome.result.unwrap();
+    }
+    assert_eq!(sha256_file(server.dir().join("large")).unwrap(), expected);
+    (0..10).for_each(|n| holds(&server.dir().join(format!("f{n}")), n));
+}
+
+#[tokio::test]
 async fn a_plain_server_is_told_at_once() {
     let server = gridftp_lab::PlainServer::anonymous().start();
     let error = anonymous().put_many(server.url("f")).await.unwrap_err();
