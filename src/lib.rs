@@ -39,8 +39,8 @@
 //! | [`from_c`] | what serves in place of each function of the C library |
 //! | [`init`], [`shutdown`], [`engine_metrics`], [`Client::metrics`] | the engine below, and figures |
 //!
-//! [`Client::get`], [`put`](Client::put) and [`get_many`](Client::get_many) return builders: choose what you like, then
-//! `.await` them.
+//! [`Client::get`], [`put`](Client::put), [`get_many`](Client::get_many) and [`put_many`](Client::put_many) return builders:
+//! choose what you like, then `.await` them.
 //!
 //! A file to disk, over four connections:
 //!

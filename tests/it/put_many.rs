@@ -28,8 +28,8 @@ async fn all(mut many: PutMany) -> BTreeMap<u64, PutManyOutcome> {
 async fn send_all(many: PutMany, files: Vec<PutFile>) -> BTreeMap<u64, PutManyOutcome> {
     let (sender, count) = (many.sender(), files.len());
     let sending = tokio::spawn(async move {
-        for (index, file) in files.into_iter().enumerate() {
-            sender.send(index as u64, file).await.unwrap();
+        for (index, file) in (0..).zip(files) {
+            sender.send(index, file).await.unwrap();
         }
     });
     let outcomes = all(many).await;
@@ -39,12 +39,17 @@ async fn send_all(many: PutMany, files: Vec<PutFile>) -> BTreeMap<u64, PutManyOu
 }
 
 /// Sizes that begin and end within blocks, empty files among them, up to 300 KB.
-fn size(n: usize) -> usize {
-    if n % 17 == 0 { 0 } else { n.wrapping_mul(2_654_435_761) % 300_000 }
+fn size(n: u64) -> u64 {
+    if n.is_multiple_of(17) { 0 } else { n.wrapping_mul(2_654_435_761) % 300_000 }
 }
 
-fn contents(n: usize) -> Vec<u8> {
-    random_bytes(n as u64, size(n))
+fn contents(n: u64) -> Vec<u8> {
+    random_bytes(n, usize::try_from(size(n)).unwrap())
+}
+
+/// A hundred thousand bytes that tell which file they are.
+fn same_bytes(n: u64) -> Vec<u8> {
+    n.to_le_bytes().repeat(12_500)
 }
 
 fn file(url: impl AsRef<str>, contents: impl Into<gridftp::Bytes>) -> PutFile {
@@ -57,33 +62,32 @@ fn temporaries(folder: &Path) -> Vec<PathBuf> {
     entries.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(".gridftp")).collect()
 }
 
-fn holds(path: &Path, n: usize) {
+fn holds(path: &Path, n: u64) {
     assert_eq!(sha256_file(path).unwrap(), sha256(&contents(n)), "{}", path.display());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_files_of_which_ten_are_refused() {
-    const COUNT: usize = 1010;
+    const COUNT: u64 = 1010;
     let server = Server::anonymous().start();
     // At the edges, alone, next to each other.
     let refused = [0, 1, 100, 101, 102, 400, 650, 651, 900, 1009];
     for n in (0..COUNT).step_by(20) {
         std::fs::write(server.dir().join(format!("f{n}")), "old").unwrap();
     }
-    let name = |n: usize| if refused.contains(&n) { format!("no-folder/f{n}") } else { format!("f{n}") };
+    let name = |n: u64| if refused.contains(&n) { format!("no-folder/f{n}") } else { format!("f{n}") };
     let files = (0..COUNT).map(|n| file(server.url(name(n)), contents(n))).collect();
     let client = anonymous();
     let many = client.put_many(server.url_root()).await.unwrap();
     let outcomes = send_all(many, files).await;
-    for (index, outcome) in outcomes {
-        let n = usize::try_from(index).unwrap();
+    for (n, outcome) in outcomes {
         assert_eq!(outcome.url.to_string(), server.url(name(n)));
         if refused.contains(&n) {
             let error = outcome.result.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NotFound, "{n}: {error}");
             assert_eq!(error.url(), Some(&outcome.url));
         } else {
-            assert_eq!(outcome.result.unwrap().bytes, size(n) as u64, "{n}");
+            assert_eq!(outcome.result.unwrap().bytes, size(n), "{n}");
             outcome.attributes.unwrap();
             holds(&server.dir().join(format!("f{n}")), n);
         }
@@ -100,10 +104,11 @@ async fn permissions_and_times() {
     let server = Server::anonymous().start();
     let client = anonymous();
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_234_567_890);
+    let mode = |n: u64| 0o400 + u32::try_from(n).unwrap();
     let files = (0..50)
         .map(|n| {
             let file = file(server.url(format!("f{n}")), contents(n)).modified(time);
-            file.mode([0o600, 0o444, 0o751][n % 3])
+            file.mode(mode(n))
         })
         .collect();
     let many = client.put_many(server.url_root()).await.unwrap();
@@ -112,9 +117,9 @@ async fn permissions_and_times() {
         outcome.attributes.unwrap();
         let path = server.dir().join(format!("f{n}"));
         let told = path.metadata().unwrap();
-        assert_eq!(told.permissions().mode() & 0o7777, [0o600, 0o444, 0o751][n as usize % 3]);
+        assert_eq!(told.permissions().mode() & 0o7777, mode(n));
         assert_eq!(told.mtime(), 1_234_567_890);
-        holds(&path, usize::try_from(n).unwrap());
+        holds(&path, n);
     }
     // What cannot be set is told, and is no failure of the copy.
     let many = client.put_many(server.url_root()).await.unwrap();
@@ -149,7 +154,7 @@ async fn checksums_are_compared_before_a_file_has_its_name() {
         .collect();
     let many = client.put_many(server.url_root()).checksum(ChecksumAlgorithm::Md5).await.unwrap();
     for (n, outcome) in send_all(many, files).await {
-        let (n, path) = (usize::try_from(n).unwrap(), server.dir().join(format!("f{n}")));
+        let path = server.dir().join(format!("f{n}"));
         if n == 20 || n == 21 {
             let error = outcome.result.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ChecksumMismatch, "{error}");
@@ -181,7 +186,7 @@ async fn many_that_are_dropped_leave_no_temporary_files() {
         let url = server.url("f");
         let sending = tokio::spawn(async move {
             for n in 0..2000 {
-                sender.send(n, file(format!("{url}{n}"), vec![n as u8; 100_000])).await?;
+                sender.send(n, file(format!("{url}{n}"), same_bytes(n))).await?;
             }
             gridftp::Result::<()>::Ok(())
         });
@@ -200,16 +205,16 @@ async fn many_that_are_dropped_leave_no_temporary_files() {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             let n: u64 = path.file_name().unwrap().to_str().unwrap()[1..].parse().unwrap();
-            assert_eq!(std::fs::read(&path).unwrap(), vec![n as u8; 100_000], "{}", path.display());
+            assert_eq!(std::fs::read(&path).unwrap(), same_bytes(n), "{}", path.display());
         }
     }
 }
 
-async fn arrive(many: PutMany, server: &Server, url: impl Fn(String) -> String, count: usize) {
+async fn arrive(many: PutMany, server: &Server, url: impl Fn(String) -> String, count: u64) {
     let files = (0..count).map(|n| file(url(format!("f{n}")), contents(n))).collect();
     for (n, outcome) in send_all(many, files).await {
-        assert_eq!(outcome.result.unwrap().bytes, size(n as usize) as u64);
-        holds(&server.dir().join(format!("f{n}")), n as usize);
+        assert_eq!(outcome.result.unwrap().bytes, size(n));
+        holds(&server.dir().join(format!("f{n}")), n);
     }
     eventually("nothing is left", || temporaries(&server.dir()).is_empty()).await;
 }
@@ -237,6 +242,67 @@ async fn a_connection_that_breaks_is_replaced() {
     }
 }
 
+/// Pseudo-random numbers below a bound.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+#[tokio::test]
+async fn whatever_breaks_no_name_holds_what_is_not_its_own() {
+    for seed in 0..40 {
+        let mut dice = Dice(seed);
+        let server = Server::anonymous().start();
+        let mut proxy = Proxy::before(&server);
+        for _ in 0..=dice.below(3) {
+            let which = usize::try_from(dice.below(3)).unwrap();
+            let (connection, way, most) = match dice.below(4) {
+                0 => (Where::Control(which), Way::ToClient, 40_000),
+                1 => (Where::Control(which), Way::ToServer, 10_000),
+                _ => (Where::Data(which), Way::ToServer, 600_000),
+            };
+            let what =
+                [What::Cut, What::Reset, What::Truncate][usize::try_from(dice.below(3)).unwrap()].clone();
+            // An end that the client is not told of would be waited for on the control channel, up to the limit.
+            let what = if matches!(connection, Where::Control(_)) { What::Reset } else { what };
+            proxy = proxy.with(Fault::new(connection, way, dice.below(most), what));
+        }
+        let proxy = proxy.start();
+        let client = anonymous();
+        let refused: Vec<u64> = (0..dice.below(4)).map(|_| dice.below(120)).collect();
+        let name = |n: u64| if refused.contains(&n) { format!("none/f{n}") } else { format!("f{n}") };
+        // All of one length: sizes tell nothing.
+        let own = |n: u64| random_bytes(n, 8000);
+        let files = (0..120).map(|n| file(proxy.url(name(n)), own(n))).collect();
+        let many = match client.put_many(proxy.url_root()).await {
+            Ok(many) => many,
+            // The login or PASV was struck.
+            Err(error) => {
+                assert!(error.is_transient(), "{seed}: {error}");
+                continue;
+            }
+        };
+        for (n, outcome) in send_all(many, files).await {
+            let there = std::fs::read(server.dir().join(format!("f{n}"))).ok();
+            match outcome.result {
+                Ok(summary) => {
+                    assert_eq!(summary.bytes, 8000);
+                    assert_eq!(there.map(|there| sha256(&there)), Some(sha256(&own(n))), "{seed}: {n}");
+                }
+                Err(error) => {
+                    assert!(refused.contains(&n) || error.is_transient(), "{seed}: {error}");
+                    assert!(there.is_none_or(|there| there == own(n)), "{seed}: {n}");
+                }
+            }
+        }
+        eventually("nothing is left", || temporaries(&server.dir()).is_empty()).await;
+    }
+}
+
 #[tokio::test]
 async fn sessions_that_are_killed_are_replaced() {
     let server = Server::anonymous().start();
@@ -245,8 +311,8 @@ async fn sessions_that_are_killed_are_replaced() {
     let sender = many.sender();
     let urls: Vec<_> = (0..500).map(|n| server.url(format!("f{n}"))).collect();
     let sending = tokio::spawn(async move {
-        for (n, url) in urls.into_iter().enumerate() {
-            sender.send(n as u64, file(url, contents(n))).await.unwrap();
+        for (n, url) in (0..).zip(urls) {
+            sender.send(n, file(url, contents(n))).await.unwrap();
         }
         // Idle from here on, with a sender that lives.
         sender
@@ -321,7 +387,7 @@ async fn old_files_are_deleted_where_the_server_does_not_rename_over_them() {
                 assert_eq!(stored, b"old");
             } else {
                 outcome.result.unwrap();
-                assert_eq!(sha256(stored), sha256(&contents(n as usize)), "{n}");
+                assert_eq!(sha256(stored), sha256(&contents(n)), "{n}");
             }
         }
         assert_eq!(state.files.len(), 400, "{:?}", state.files.keys());
@@ -340,7 +406,11 @@ async fn refusals_of_every_kind_touch_one_file() {
         (Step::Command("RNTO"), Some("/f5"), 0),
     ] {
         let rule = Play::new().folder("/").at(step, Act::reply("552 No space left on device"));
-        let rule = path.map_or(rule.clone(), |path| rule.on(path)).skip(skip).times(1);
+        let rule = match path {
+            Some(path) => rule.on(path),
+            None => rule,
+        };
+        let rule = rule.skip(skip).times(1);
         let server = Hostile::start(rule);
         let client = anonymous();
         let many = client.put_many(server.url("/")).await.unwrap();
@@ -354,7 +424,7 @@ async fn refusals_of_every_kind_touch_one_file() {
             } else {
                 outcome.result.unwrap();
                 let stored = server.stored(&format!("/f{n}")).unwrap();
-                assert_eq!(sha256(&stored), sha256(&contents(n as usize)), "{step:?} {n}");
+                assert_eq!(sha256(&stored), sha256(&contents(n)), "{step:?} {n}");
             }
         }
         let left: Vec<_> = server.names("/").into_iter().filter(|name| name.contains(".gridftp")).collect();
@@ -371,7 +441,7 @@ async fn a_server_that_reads_one_command_at_a_time() {
     let files = (0..20).map(|n| file(server.url(&format!("/f{n}")), contents(n))).collect();
     for (n, outcome) in send_all(many, files).await {
         outcome.result.unwrap();
-        assert_eq!(server.stored(&format!("/f{n}")).unwrap(), contents(n as usize), "{n}");
+        assert_eq!(server.stored(&format!("/f{n}")).unwrap(), contents(n), "{n}");
     }
 }
 
@@ -417,7 +487,7 @@ async fn what_cannot_be_sent() {
     let names = ["a", "größe", "b", "folder", "c"];
     let files = names.iter().map(|name| file(server.url(name), name.to_string())).collect();
     for (n, outcome) in send_all(many, files).await {
-        let name = names[n as usize];
+        let name = names[usize::try_from(n).unwrap()];
         match name {
             "größe" => assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Unsupported),
             "folder" => assert!(outcome.result.is_err()),
@@ -429,6 +499,22 @@ async fn what_cannot_be_sent() {
     }
     assert_eq!(temporaries(&server.dir()), Vec::<PathBuf>::new());
     assert_eq!(std::fs::read_dir(server.dir()).unwrap().count(), 4);
+}
+
+#[tokio::test]
+async fn a_large_file_among_small_ones() {
+    let server = Server::anonymous().start();
+    let client = anonymous();
+    let large = random_bytes(7, 150 << 20);
+    let expected = sha256(&large);
+    let mut files: Vec<_> = (0..10).map(|n| file(server.url(format!("f{n}")), contents(n))).collect();
+    files.insert(5, file(server.url("large"), large));
+    let many = client.put_many(server.url_root()).await.unwrap();
+    for outcome in send_all(many, files).await.into_values() {
+        outcome.result.unwrap();
+    }
+    assert_eq!(sha256_file(server.dir().join("large")).unwrap(), expected);
+    (0..10).for_each(|n| holds(&server.dir().join(format!("f{n}")), n));
 }
 
 #[tokio::test]

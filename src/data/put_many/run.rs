@@ -84,7 +84,10 @@ impl Run {
                 Over::Idle => lost = 0,
                 Over::Done | Over::Dropped => {
                     self.room.finish();
-                    return self.clean_up(session.take()).await;
+                    let abandoned = self.work.abandon();
+                    // Outcomes end when nothing is left; and names are claimed until it is certain that no more is stored
+                    // under them.
+                    return clean_up(self.choices.clone(), self.url.clone(), abandoned, session.take()).await;
                 }
                 Over::Failed(error) => {
                     lost = if self.told == before { lost + 1 } else { 1 };
@@ -187,17 +190,6 @@ impl Run {
         let result = result.map(|bytes| PutSummary { bytes }).map_err(|error| error.with_url(&url));
         let attributes = attributes.map_err(|error| error.with_url(&url));
         self.outcomes.send(PutManyOutcome { index, url, result, attributes }).is_ok()
-    }
-
-    /// Ends what is under way and deletes what it leaves.
-    async fn clean_up(mut self, session: Option<Exclusive>) {
-        let abandoned = self.work.abandon();
-        let (choices, url) = (self.choices.clone(), self.url.clone());
-        // Names are claimed until it is certain that nothing more is stored under them.
-        let work = self.work;
-        drop(self.outcomes);
-        clean_up(choices, url, abandoned, session).await;
-        drop(work);
     }
 }
 

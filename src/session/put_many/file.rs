@@ -7,133 +7,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::item::{Item, Question};
 use super::naming::Verified;
-use super::{Done, Manner};
 use crate::channel::DataPort;
 use crate::engine::{Failure, WriteRun};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::protocol::classify::kind_of_reply;
-use crate::protocol::command::Command;
 use crate::protocol::markers;
 use crate::protocol::value::checksum_reply;
 use crate::session::get::size_of;
 use crate::session::watch::in_step;
-use crate::session::{Counters, PendingReply, Session};
-use crate::types::{Checksum, Marker};
+use crate::session::{Counters, PendingReply};
+use crate::types::Marker;
 
 /// Longest piece that is handed to C at once, in bytes, unless there would be too many of them.
 const PIECE_BYTES: usize = 1 << 20;
 
 /// Most pieces of one file.
 const PIECES: usize = 128;
-
-/// What a caller keeps with a file, and what it knows of its name.
-pub(crate) trait Keeper: Send {
-    /// Whether nobody else stores under the name by now, so that what is there may be deleted.
-    fn may_delete(&self) -> bool;
-}
-
-/// One file to be stored.
-#[derive(Debug)]
-pub(crate) struct Item<K> {
-    keeper: K,
-    /// The path as the server takes it.
-    pub(super) path: Bytes,
-    contents: Bytes,
-    /// Permission bits.
-    mode: Option<u32>,
-    /// When it was changed, as commands say it.
-    modified: Option<String>,
-    checksum: Option<Checksum>,
-    pub(super) tries: usize,
-    /// An earlier session may have given it its name.
-    renamed: bool,
-}
-
-impl<K> Item<K> {
-    pub(crate) fn new(keeper: K, path: Bytes, contents: Bytes) -> Self {
-        Self { keeper, path, contents, mode: None, modified: None, checksum: None, tries: 0, renamed: false }
-    }
-
-    pub(crate) fn with_attributes(self, mode: Option<u32>, modified: Option<String>) -> Self {
-        Self { mode, modified, ..self }
-    }
-
-    pub(crate) fn with_checksum(self, checksum: Option<Checksum>) -> Self {
-        Self { checksum, ..self }
-    }
-
-    /// The same, once a session was lost that had been told its name.
-    pub(super) fn perhaps_renamed(self) -> Self {
-        Self { renamed: true, ..self }
-    }
-
-    pub(super) fn length(&self) -> u64 {
-        u64::try_from(self.contents.len()).unwrap_or(u64::MAX)
-    }
-
-    pub(super) fn failed(self, error: Error, touched: bool) -> Done<K> {
-        let touched = touched || self.renamed;
-        let error = if self.renamed { error.with_may_have_applied() } else { error };
-        Done { keeper: self.keeper, result: Err(error), attributes: Ok(()), touched }
-    }
-
-    pub(super) fn stored(self, attributes: Result<()>) -> Done<K> {
-        let bytes = self.length();
-        Done { keeper: self.keeper, result: Ok(bytes), attributes, touched: true }
-    }
-}
-
-impl<K: Keeper> Item<K> {
-    pub(super) fn may_delete(&self) -> bool {
-        self.keeper.may_delete()
-    }
-}
-
-/// What is asked behind a STOR.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Question {
-    Size,
-    Checksum,
-    /// What it does, for an error's message.
-    Attribute(&'static str),
-}
-
-/// STOR and what goes with it, if the server can be told all names of the file. One that cannot be said would take the
-/// commands that go along with it.
-pub(super) fn commands<K>(
-    session: &Session,
-    item: &Item<K>,
-    temporary: &Bytes,
-    manner: &Manner,
-) -> Result<(Vec<Command>, Vec<Question>)> {
-    let said = |verb, argument: &[u8]| {
-        let command = Command::with(verb, argument)?;
-        session.control.speakable(&command).map(|()| command)
-    };
-    said("RNTO", &item.path)?;
-    let (mut commands, mut questions) = (vec![said("STOR", temporary)?], Vec::new());
-    let about = |words: &str| [words.as_bytes(), b" ", temporary].concat();
-    if session.features.size() {
-        commands.push(said("SIZE", temporary)?);
-        questions.push(Question::Size);
-    }
-    if let (Some(algorithm), Some(_)) = (&manner.checksum, &item.checksum) {
-        commands.push(said("CKSM", &about(&format!("{algorithm} 0 -1")))?);
-        questions.push(Question::Checksum);
-    }
-    // Last: they may take away the right to read.
-    if let Some(mode) = item.mode {
-        commands.push(said("SITE CHMOD", &about(&format!("{mode:04o}")))?);
-        questions.push(Question::Attribute("setting the permissions"));
-    }
-    if let Some(modified) = &item.modified {
-        let verb = if session.features.mfmt() { "MFMT" } else { "SITE UTIME" };
-        commands.push(said(verb, &about(modified))?);
-        questions.push(Question::Attribute("setting the time"));
-    }
-    Ok((commands, questions))
-}
 
 /// A file on its way.
 #[derive(Debug)]
@@ -289,10 +180,9 @@ impl<K> Moving<K> {
     pub(super) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         if self.last.is_none()
             && let Poll::Ready(reply) = self.store.poll_next(cx)
+            && let Some(step) = self.hear(reply)
         {
-            if let Some(step) = self.hear(reply) {
-                return Poll::Ready(step);
-            }
+            return Poll::Ready(step);
         }
         if let (Some(run), None) = (&mut self.run, &self.sent)
             && let Poll::Ready(end) = pin!(run.finish()).poll(cx)

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Uploads;
-use super::file::{Item, Keeper};
+use super::item::{Item, Keeper};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result};
 use crate::protocol::classify::kind_of_reply;
 use crate::protocol::command::Command;

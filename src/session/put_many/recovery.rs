@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::file::{Fault, Item, Keeper, is_own};
+use super::file::{Fault, is_own};
+use super::item::{Item, Keeper};
 use super::{Done, IRREGULARITIES, TRIES, Uploads};
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::session::third_party_many::{Deleted, delete};
