@@ -41,6 +41,7 @@ pub struct PutManyBuilder {
     choices: Choices,
     checksum: Option<ChecksumAlgorithm>,
     replace: bool,
+    tag: Option<Arc<str>>,
 }
 
 impl PutManyBuilder {
@@ -59,6 +60,12 @@ impl PutManyBuilder {
     /// either case. Default: true.
     pub fn replace(mut self, replace: bool) -> Self {
         self.replace = replace;
+        self
+    }
+
+    /// Part of the names of temporary files, for a caller who finds what a killed process has left by it.
+    pub(crate) fn tag(mut self, tag: impl Into<Arc<str>>) -> Self {
+        self.tag = Some(tag.into());
         self
     }
 }
@@ -129,7 +136,7 @@ impl Client {
     pub fn put_many(&self, server: impl IntoUrl) -> PutManyBuilder {
         let mut choices = Choices::new(self, server);
         choices.options.mode = TransferMode::ExtendedBlock;
-        PutManyBuilder { choices, checksum: None, replace: true }
+        PutManyBuilder { choices, checksum: None, replace: true, tag: None }
     }
 }
 
@@ -166,12 +173,13 @@ pub struct PutMany {
 impl PutMany {
     async fn start(mut builder: PutManyBuilder, span: Span) -> Result<Self> {
         let url = builder.choices.checked()?;
-        let PutManyBuilder { choices, checksum, replace } = builder;
+        let PutManyBuilder { choices, checksum, replace, tag } = builder;
         let deadline = choices.deadline();
         let first = within(deadline, Self::first_session(&choices, &url, checksum.as_ref()));
         let lease = first.await.map_err(|error| error.with_url(&url))?;
         // Not a secret, only something that nobody else has.
-        let tag = RandomState::new().hash_one(std::process::id());
+        let random = || format!("{:016x}", RandomState::new().hash_one(std::process::id())).into();
+        let tag: Arc<str> = tag.unwrap_or_else(random);
         let manner = Manner {
             checksum: checksum.clone(),
             replace,
@@ -182,7 +190,7 @@ impl PutMany {
         let (input, files) = mpsc::unbounded_channel();
         let (sender, outcomes) = mpsc::unbounded_channel();
         let room = Arc::new(Room::new(choices.client.clone(), url.clone(), checksum, choices.limits().reply));
-        let unseen = Unseen::of_many(&url, format!(".gridftp-{tag:016x}-*"));
+        let unseen = Unseen::of_many(&url, format!(".gridftp-{tag}-*"));
         let run =
             Run::new(Uploads::new(files, tag, manner), choices, url, sender, Arc::clone(&room), deadline);
         let running = async move {

@@ -37,10 +37,17 @@ const UNREAD: usize = 64;
 pub struct ThirdPartyManyBuilder {
     choices: PairChoices,
     pairs: Result<Vec<(Url, Url)>>,
+    tag: Option<Arc<str>>,
 }
 
 impl ThirdPartyManyBuilder {
     pair_setters!();
+
+    /// Part of the names of temporary files, for a caller who finds what a killed process has left by it.
+    pub(crate) fn tag(mut self, tag: impl Into<Arc<str>>) -> Self {
+        self.tag = Some(tag.into());
+        self
+    }
 }
 
 impl IntoFuture for ThirdPartyManyBuilder {
@@ -101,7 +108,7 @@ impl Client {
         let pairs = pairs.into_iter().map(|(from, to)| Ok((from.into_url()?, to.into_url()?))).collect();
         let mut choices = PairChoices::new(self);
         choices.options.mode = TransferMode::ExtendedBlock;
-        ThirdPartyManyBuilder { choices, pairs }
+        ThirdPartyManyBuilder { choices, pairs, tag: None }
     }
 }
 
@@ -156,17 +163,18 @@ impl ThirdPartyMany {
         let items = pairs.iter().enumerate();
         let items = items.map(|(index, (from, to))| Item::new(index, path(from), path(to))).collect();
         // Not a secret, only something that nobody else has.
-        let tag = RandomState::new().hash_one(std::process::id());
+        let random = || format!("{:016x}", RandomState::new().hash_one(std::process::id())).into();
+        let tag: Arc<str> = builder.tag.unwrap_or_else(random);
         let (options, limits) = (builder.choices.options.clone(), builder.choices.limits());
         let (sender, outcomes) = mpsc::channel(UNREAD);
         let run = Run {
-            work: Pairs::new(items, tag, options, limits),
+            work: Pairs::new(items, Arc::clone(&tag), options, limits),
             choices: builder.choices,
             told: vec![false; pairs.len()],
             pairs: Arc::clone(&pairs),
             sender,
         };
-        let unseen = Unseen::of_many(to, format!(".gridftp-{tag:016x}-*"));
+        let unseen = Unseen::of_many(to, format!(".gridftp-{tag}-*"));
         let running = async move {
             run.run().await;
             unseen.seen();

@@ -21,6 +21,7 @@ mod recovery;
 
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -97,7 +98,7 @@ pub(crate) struct Uploads<K> {
     proven: bool,
     manner: Manner,
     /// Part of temporary names, so that no two pipelines ever write to one file.
-    tag: u64,
+    tag: Arc<str>,
     round: u64,
     /// Counts what is sent, as commands are answered in their order.
     order: u64,
@@ -130,7 +131,7 @@ enum Event<K> {
 }
 
 impl<K: Keeper> Uploads<K> {
-    pub(crate) fn new(input: UnboundedReceiver<Option<Item<K>>>, tag: u64, manner: Manner) -> Self {
+    pub(crate) fn new(input: UnboundedReceiver<Option<Item<K>>>, tag: Arc<str>, manner: Manner) -> Self {
         Self {
             input,
             input_ended: false,

@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -70,7 +71,7 @@ pub(crate) struct Pairs {
     /// The two servers have channels between them.
     set: bool,
     /// Part of temporary names, so that no two transfers ever write to one file.
-    tag: u64,
+    tag: Arc<str>,
     round: u64,
     /// Temporary files of an earlier session.
     left: Vec<Bytes>,
@@ -116,7 +117,7 @@ struct Named {
 }
 
 impl Pairs {
-    pub(crate) fn new(items: VecDeque<Item>, tag: u64, options: DataOptions, limits: Limits) -> Self {
+    pub(crate) fn new(items: VecDeque<Item>, tag: Arc<str>, options: DataOptions, limits: Limits) -> Self {
         Self {
             waiting: items,
             sized: VecDeque::new(),
@@ -302,7 +303,7 @@ impl Pairs {
         let folder = item.to.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
         let mut path = item.to[..folder].to_vec();
         path.extend_from_slice(
-            format!(".gridftp-{:016x}-{}-{}", self.tag, self.round, item.index).as_bytes(),
+            format!(".gridftp-{}-{}-{}", self.tag, self.round, item.index).as_bytes(),
         );
         path.into()
     }

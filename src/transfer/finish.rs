@@ -19,7 +19,33 @@ pub(super) async fn finish(job: &Arc<Job>) {
     if job.choices.delete_extras {
         delete_extras(job).await;
     }
+    clean(job).await;
     folders(job).await;
+}
+
+/// Removes what earlier runs of the transfer, which were killed, have left under temporary names. Where something failed, half
+/// files are kept to go on with.
+async fn clean(job: &Arc<Job>) {
+    let continued = job.before.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_continued();
+    if !continued || job.choices.dry_run || job.stopped().is_some() || job.tally.failures() > 0 {
+        return;
+    }
+    let ours = format!(".gridftp-{:016x}-", job.tag);
+    if job.is_single() {
+        // Beside it: its half file has one name, and is gone when it is whole.
+        return;
+    }
+    let Ok(mut finds) = Finds::below(&job.to, b"", Links::Copy) else { return };
+    while let Some(found) = finds.next().await {
+        let Ok(found) = found else { continue };
+        let name = found.path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        if found.what != What::File || !name.starts_with(ours.as_bytes()) {
+            continue;
+        }
+        if let Err(error) = job.unless_ended(remove(job, &found.path, false)).await {
+            tracing::warn!(path = %crate::error::Escaped(&found.path), %error, "what an earlier run left is there still");
+        }
+    }
 }
 
 /// Has everything that was written on the disk, as far as it is written here.
@@ -194,23 +220,27 @@ async fn delete(job: &Job, path: &[u8], kind: ReportKind, folder: bool) {
     if job.choices.dry_run {
         return job.tally.deleted(path, kind);
     }
-    let result = job.unless_ended(async {
-        match &job.to {
-            End::Local(end) => {
-                end.at(path, move |root, path| if folder { root.remove_dir(path) } else { root.remove_file(path) }).await
-            }
-            End::Remote(remote) => {
-                let url = remote.url(path)?;
-                if folder { remote.client.remove_dir(&url).await } else { remote.client.remove_file(&url).await }
-            }
-        }
-    });
-    match result.await {
+    match job.unless_ended(remove(job, path, folder)).await {
         Ok(()) => job.tally.deleted(path, kind),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         // Something in it is excluded, and stays.
         Err(error) if folder && error.kind() == ErrorKind::NotEmpty => {}
         Err(error) => job.tally.failed(path, kind, error.with_side(Side::Destination)),
+    }
+}
+
+async fn remove(job: &Job, path: &[u8], folder: bool) -> Result<()> {
+    match &job.to {
+        End::Local(end) => {
+            let remove = move |root: &super::local::Root, path: &[u8]| {
+                if folder { root.remove_dir(path) } else { root.remove_file(path) }
+            };
+            end.at(path, remove).await
+        }
+        End::Remote(remote) => {
+            let url = remote.url(path)?;
+            if folder { remote.client.remove_dir(&url).await } else { remote.client.remove_file(&url).await }
+        }
     }
 }
 

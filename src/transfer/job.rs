@@ -47,6 +47,7 @@ pub(super) struct Folder {
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) route: Route,
+    pub(super) single: bool,
     pub(super) client: Client,
     /// Who logs in at the source, and at the destination.
     pub(super) logins: (Login, Login),
@@ -72,6 +73,16 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// Whether it is one file, and not a tree.
+    pub(super) fn is_single(&self) -> bool {
+        self.single
+    }
+
+    /// Part of the temporary names of a pipeline: no two ever write to one file, and all begin like those of this transfer.
+    pub(super) fn run_tag(&self) -> String {
+        format!("{:016x}-{:08x}", self.tag, fastrand::u32(..))
+    }
+
     pub(super) fn source(&self, item: &Item) -> &End {
         &self.sources[item.source.min(self.sources.len() - 1)]
     }

@@ -152,6 +152,7 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
     let tag = journal.as_ref().map_or_else(|| fastrand::u64(..), Journal::tag);
     let job = Job {
         route,
+        single: is_file,
         client,
         logins: (source, destination),
         sources,

@@ -129,12 +129,8 @@ async fn a_large_file_is_moved_by_several_sessions_and_is_right() {
     for sessions in [1, 4] {
         client.transfer(&file, server.url("f")).concurrency(sessions).await.unwrap().check().unwrap();
         assert_eq!(sha256_file(&server.dir().join("f")).unwrap(), hash, "{sessions}");
-        let before = client.metrics().transfers_done;
         client.transfer(server.url("f"), &back).concurrency(sessions).verify(Verify::Checksum).await.unwrap().check().unwrap();
         assert_eq!(sha256_file(&back).unwrap(), hash, "{sessions}");
-        if sessions > 1 {
-            assert!(client.metrics().transfers_done >= before, "several took part");
-        }
         fs::remove_file(server.dir().join("f")).unwrap();
     }
     assert!(temporaries(here.path()).is_empty());

@@ -75,8 +75,10 @@ async fn a_flipped_bit_is_never_accepted() {
         }
         let way = if up { Way::ToServer } else { Way::ToClient };
         // Behind the first headers, within the data.
-        let at = 5_000 + random.below(400_000);
-        let proxy = Proxy::before(&server).with(Fault::new(Where::Data(0), way, at, What::Flip)).start();
+        let at = 20_000 + random.below(400_000);
+        // The first connection of a tree from a server is that of its listings, and may be used for files as well.
+        let builder = Proxy::before(&server).with(Fault::new(Where::Data(0), way, at, What::Flip));
+        let proxy = builder.with(Fault::new(Where::Data(1), way, at, What::Flip)).start();
         let copy = if up { server.dir().join(format!("{name}.copy")) } else { here.path().join(format!("{name}.copy")) };
         let (from_text, to_text) = if up {
             (from.to_str().unwrap().to_owned(), proxy.url(&copy))
@@ -112,8 +114,10 @@ async fn a_mismatch_that_stays_is_an_error_and_the_bad_copy_is_gone() {
     let file = here.path().join("f");
     write_random(&file, 1, 2 << 20).unwrap();
     let mut builder = Proxy::before(&server);
-    for connection in 0..20 {
-        builder = builder.with(Fault::new(Where::Data(connection), Way::ToServer, 70_000, What::Flip));
+    // A connection may be kept from one attempt to the next.
+    for (connection, attempt) in (0..8).flat_map(|connection| (0..4).map(move |attempt| (connection, attempt))) {
+        let at = 70_000 + attempt * (2 << 20);
+        builder = builder.with(Fault::new(Where::Data(connection), Way::ToServer, at, What::Flip));
     }
     let proxy = builder.start();
     fs::write(server.dir().join("old"), "old").unwrap();

@@ -69,8 +69,12 @@ fn judge(seed: u64, way: Way, links: Links, from: &Path, to: &Path, report: &Tra
         return;
     }
     // Counts add up to what is there.
+    let unseen = |path: &[u8]| above(path).any(|above| told.get(above).is_some_and(|entry| entry.outcome.is_failure()));
     let listed = |manifest: &Manifest| {
-        manifest.values().filter(|seen| !(from_server && matches!(seen, Seen::Link(_)))).count() as u64
+        let listed = manifest.iter().filter(|(path, seen)| {
+            !(from_server && matches!(seen, Seen::Link(_))) && !unseen(path)
+        });
+        listed.count() as u64
     };
     let planned = report.counts().planned();
     let least = if links == Links::Copy && from_server { 0 } else { listed(&expected) };

@@ -67,7 +67,7 @@ impl<K: Keeper> Uploads<K> {
     /// In the file's own folder, so that giving it its name moves no data.
     fn temporary(&self, path: &Bytes) -> Bytes {
         let folder = path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
-        let name = format!(".gridftp-{:016x}-{}-{}", self.tag, self.round, self.order);
+        let name = format!(".gridftp-{}-{}-{}", self.tag, self.round, self.order);
         [&path[..folder], name.as_bytes()].concat().into()
     }
 }

@@ -17,6 +17,7 @@ use crate::types::{ChecksumAlgorithm, RangeSet};
 pub(in crate::transfer) struct State {
     done: HashMap<u128, u64>,
     parts: HashMap<Vec<u8>, Part>,
+    sessions: usize,
 }
 
 /// What there is of a file.
@@ -46,6 +47,11 @@ impl State {
 
     pub(in crate::transfer) fn part(&self, path: &[u8]) -> Option<&Part> {
         self.parts.get(path)
+    }
+
+    /// Whether there was an earlier run, which may have left something.
+    pub(in crate::transfer) fn is_continued(&self) -> bool {
+        self.sessions > 0
     }
 
     #[cfg(test)]
@@ -214,6 +220,7 @@ impl Replay {
     fn take(&mut self, record: Record) {
         match record {
             Record::Session { boot, .. } => {
+                self.state.sessions += 1;
                 if boot != self.boot {
                     // The power may have taken it.
                     self.unsure.clear();

@@ -33,6 +33,7 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
     let mut builder = job
         .client
         .third_party_many(pairs)
+        .tag(job.run_tag())
         .protection(channels.protection)
         .dcau(channels.dcau.clone())
         .tcp_buffer(channels.tcp_buffer);

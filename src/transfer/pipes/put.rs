@@ -32,6 +32,7 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
         .put_many(&to.root)
         .checksum(job.algorithm.clone())
         .replace(job.choices.overwrite != Overwrite::Never)
+        .tag(job.run_tag())
         .protection(channels.protection)
         .dcau(channels.dcau.clone())
         .tcp_buffer(channels.tcp_buffer);
@@ -48,7 +49,6 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
         feed(job, leave, from, to, sender, &asked).await;
         Ok(())
     });
-    many.finish_input();
     let outcomes = job.unless_ended(async {
         while let Some(outcome) = many.next_outcome().await {
             let Some((item, bytes, checksum)) = take(&asked, outcome.index) else { continue };

@@ -119,6 +119,15 @@ fn faults_happen_at_their_byte() {
         assert!(receive(&client) == (expected, Ok(())), "an injection at {place}");
         sending.join().unwrap();
         assert_eq!(proxy.passed()[0].to_client, 300_002);
+
+        let (_proxy, client, server) = pair([at(place, What::Flip)]);
+        let sending = send(&server, data.clone());
+        let mut expected = data.clone();
+        if let Some(byte) = expected.get_mut(before.len()) {
+            *byte ^= 8;
+        }
+        assert!(receive(&client) == (expected, Ok(())), "a flip at {place}");
+        sending.join().unwrap();
     }
 }
 

@@ -57,6 +57,8 @@ pub enum What {
     Throttle(u64),
     /// These bytes come in between.
     Inject(Vec<u8>),
+    /// One bit of the next byte is another one.
+    Flip,
 }
 
 impl Fault {

@@ -53,6 +53,8 @@ struct Flow {
     closed: bool,
     not_before: Option<Instant>,
     pace: Option<Pace>,
+    /// A bit of the next byte is flipped.
+    flips: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +108,7 @@ impl Flow {
             closed: false,
             not_before: None,
             pace: None,
+            flips: false,
         }
     }
 
@@ -308,6 +311,11 @@ impl Relay {
         let (flow, _, to) = self.parts(way);
         let count = flow.may_write(Instant::now());
         let Some(mut to) = to.filter(|_| count > 0) else { return Ok(false) };
+        if std::mem::take(&mut flow.flips)
+            && let Some(byte) = flow.held.first_mut()
+        {
+            *byte ^= 8;
+        }
         let count = match to.write(&flow.held[..count]) {
             Ok(count) => count,
             Err(error) if is_for_later(&error) => return Ok(false),
@@ -340,6 +348,7 @@ impl Relay {
                 flow.pace = Some(Pace { since: now, from: flow.passed, per_second: per_second.max(1) });
             }
             What::Inject(bytes) => drop(flow.held.splice(..0, bytes)),
+            What::Flip => flow.flips = true,
             What::Truncate => {
                 flow.state = State::Lost;
                 flow.closed = true;
