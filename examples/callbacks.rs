@@ -50,7 +50,7 @@ async fn serve(mut orders: UnboundedReceiver<Order>) {
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    anyhow::ensure!(!arguments.is_empty() && arguments.len() % 2 == 0, "expected: FROM TO [FROM TO]…");
+    anyhow::ensure!(!arguments.is_empty() && arguments.len().is_multiple_of(2), "expected: FROM TO [FROM TO]…");
     let (transfers, thread) = Transfers::start()?;
     // The program's own loop: here a channel of its main thread.
     let (told, events) = mpsc::channel();

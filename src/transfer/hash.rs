@@ -116,11 +116,14 @@ pub(super) fn hash_open(mut file: &File, algorithm: &ChecksumAlgorithm) -> Resul
     }
 }
 
+/// How many bytes were hashed, and what came of it; none if they did not come in order.
+type Hashed = Option<(u64, Checksum)>;
+
 /// Hashes a file while it moves, on a thread of its own: as long as its blocks come in order.
 #[derive(Debug)]
 pub(super) struct Along {
     blocks: Mutex<Option<mpsc::Sender<(u64, Bytes)>>>,
-    end: Mutex<Option<oneshot::Receiver<Option<(u64, Checksum)>>>>,
+    end: Mutex<Option<oneshot::Receiver<Hashed>>>,
 }
 
 impl Along {

@@ -47,9 +47,9 @@ impl Pieces {
     pub(super) fn new(size: Option<u64>, there: &RangeSet, divisible: bool) -> Self {
         let waiting = match size {
             // An empty file has to be made as well.
-            Some(0) => vec![0..0],
+            Some(0) => std::iter::once(0..0).collect(),
             Some(size) => there.complement(size).iter().collect(),
-            None => vec![0..u64::MAX],
+            None => std::iter::once(0..u64::MAX).collect(),
         };
         Self(Mutex::new(Inner { waiting, moving: Vec::new(), next: 0, divisible: divisible && size.is_some() }))
     }
@@ -148,7 +148,7 @@ mod tests {
         let second = pieces.take().unwrap();
         assert_eq!(second.range.end, size);
         assert_eq!(pieces.end(first.id), second.range.start);
-        assert!(second.range.start > 500 << 20 && second.range.start % ALIGNED == 0);
+        assert!(second.range.start > 500 << 20 && second.range.start.is_multiple_of(ALIGNED));
         // More than is left is the other's.
         let left = pieces.left(first.id);
         assert_eq!(pieces.advance(first.id, left + 5), left);
@@ -165,7 +165,7 @@ mod tests {
         let mut found: Vec<_> = std::iter::from_fn(|| pieces.take()).map(|piece| piece.range).collect();
         found.sort_by_key(|range| range.start);
         assert_eq!(found, [10..20, 30..40]);
-        assert!(Pieces::new(Some(30), &[0..30].into_iter().collect(), true).take().is_none());
+        assert!(Pieces::new(Some(30), &std::iter::once(0..30).collect(), true).take().is_none());
         assert_eq!(Pieces::new(Some(0), &RangeSet::default(), true).take().unwrap().range, 0..0);
         let unknown = Pieces::new(None, &RangeSet::default(), true);
         assert_eq!(unknown.take().unwrap().range, 0..u64::MAX);

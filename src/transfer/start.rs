@@ -80,7 +80,7 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
                 last_error.get_or_insert(error);
             }
             Err(error) => {
-                last_error.get_or_insert(error.with_side(Side::Source));
+                last_error.get_or_insert_with(|| error.with_side(Side::Source));
             }
         }
     }

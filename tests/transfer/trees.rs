@@ -72,7 +72,7 @@ fn judge(seed: u64, way: Way, links: Links, from: &Path, to: &Path, report: &Tra
     let unseen = |path: &[u8]| above(path).any(|above| told.get(above).is_some_and(|entry| entry.outcome.is_failure()));
     let listed = |manifest: &Manifest| {
         let listed = manifest.iter().filter(|(path, seen)| {
-            !(from_server && matches!(seen, Seen::Link(_))) && !unseen(path)
+            !(unseen(path) || from_server && matches!(seen, Seen::Link(_)))
         });
         listed.count() as u64
     };
@@ -89,11 +89,11 @@ fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 async fn one(client: &Client, servers: &[Server; 2], scratch: &Path, seed: u64) {
     let way = [Way::Up, Way::Down, Way::Between, Way::Here][usize::try_from(seed % 4).unwrap()];
     let links = [Links::Follow, Links::Copy, Links::Skip][usize::try_from(seed / 4 % 3).unwrap()];
-    let verify = if seed / 12 % 3 == 0 { Verify::Checksum } else { Verify::Size };
+    let verify = if (seed / 12).is_multiple_of(3) { Verify::Checksum } else { Verify::Size };
     let source_here = matches!(way, Way::Up | Way::Here);
     let species = Species {
         wide: true,
-        lines: seed % 5 == 0,
+        lines: seed.is_multiple_of(5),
         links: true,
         pipes: true,
         entries: 60,

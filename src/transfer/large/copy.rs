@@ -31,7 +31,7 @@ pub(super) async fn copy(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Broke
     let watched = job.tally.begin(&item.path, item.size);
     let work = async {
         let along = job.algorithm.as_ref().map(Along::start).transpose()?;
-        let mut reader = Reader::open(path.clone(), vec![0..facts.size], facts.size);
+        let mut reader = Reader::open(path.clone(), 0..facts.size, facts.size);
         while let Some(block) = reader.next().await? {
             if let Some(along) = &along {
                 along.take(block.offset, &block.data).await;

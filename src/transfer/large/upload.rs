@@ -233,7 +233,7 @@ impl Upload {
     }
 
     async fn send(&self, put: &mut Put, id: usize, range: &Range<u64>, base: u64) -> Result<u64> {
-        let mut reader = Reader::open(self.path.clone(), vec![range.clone()], self.size);
+        let mut reader = Reader::open(self.path.clone(), range.clone(), self.size);
         let mut heard = Instant::now();
         let mut end = range.start;
         while let Some(block) = reader.next().await? {

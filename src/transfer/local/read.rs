@@ -56,16 +56,16 @@ fn fill(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Ranges of a file, read ahead by a thread.
+/// A part of a file, read ahead by a thread.
 #[derive(Debug)]
 pub(in crate::transfer) struct Reader(mpsc::Receiver<Result<Block>>);
 
 impl Reader {
     /// Begins to read. The file has that size: one that is shorter by now is an error.
-    pub(in crate::transfer) fn open(path: PathBuf, ranges: Vec<Range<u64>>, size: u64) -> Self {
+    pub(in crate::transfer) fn open(path: PathBuf, range: Range<u64>, size: u64) -> Self {
         let (sender, receiver) = mpsc::channel(BUFFERS);
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = read(&path, &ranges, size, &sender) {
+            if let Err(error) = read(&path, range, size, &sender) {
                 // Nobody may want it any more.
                 let _ = sender.blocking_send(Err(error));
             }
@@ -98,7 +98,7 @@ impl Drop for Piece {
     }
 }
 
-fn read(path: &Path, ranges: &[Range<u64>], size: u64, sender: &mpsc::Sender<Result<Block>>) -> Result<()> {
+fn read(path: &Path, range: Range<u64>, size: u64, sender: &mpsc::Sender<Result<Block>>) -> Result<()> {
     let failed = |doing, error| Error::local(doing, path, error, Side::Source);
     let file = File::open(path).map_err(|error| failed("cannot open", error))?;
     let (home, free) = std_mpsc::channel();
@@ -106,23 +106,21 @@ fn read(path: &Path, ranges: &[Range<u64>], size: u64, sender: &mpsc::Sender<Res
         // Untouched until it is needed.
         let _ = home.send(Vec::new());
     }
-    for range in ranges {
-        let mut at = range.start;
-        let end = range.end.min(size);
-        while at < end {
-            let Ok(mut memory) = free.recv() else { return Ok(()) };
-            memory.resize(BLOCK, 0);
-            let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(BLOCK);
-            let filled = fill(&file, &mut memory[..wanted], at).map_err(|error| failed("cannot read", error))?;
-            if filled < wanted {
-                return Err(changed(path));
-            }
-            let data = Bytes::from_owner(Piece { memory, filled, home: home.clone() });
-            if sender.blocking_send(Ok(Block { offset: at, data })).is_err() {
-                return Ok(());
-            }
-            at += u64::try_from(filled).unwrap_or(u64::MAX);
+    let mut at = range.start;
+    let end = range.end.min(size);
+    while at < end {
+        let Ok(mut memory) = free.recv() else { return Ok(()) };
+        memory.resize(BLOCK, 0);
+        let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(BLOCK);
+        let filled = fill(&file, &mut memory[..wanted], at).map_err(|error| failed("cannot read", error))?;
+        if filled < wanted {
+            return Err(changed(path));
         }
+        let data = Bytes::from_owner(Piece { memory, filled, home: home.clone() });
+        if sender.blocking_send(Ok(Block { offset: at, data })).is_err() {
+            return Ok(());
+        }
+        at += u64::try_from(filled).unwrap_or(u64::MAX);
     }
     Ok(())
 }

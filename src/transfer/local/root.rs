@@ -318,7 +318,7 @@ fn of_stat(stat: &rustix::fs::Stat) -> Facts {
         FileType::Symlink => ReportKind::Link,
         _ => ReportKind::Special,
     };
-    let nanos = std::time::Duration::from_nanos(u64::try_from(stat.st_mtime_nsec).unwrap_or(0));
+    let nanos = std::time::Duration::from_nanos(stat.st_mtime_nsec);
     let modified = match u64::try_from(stat.st_mtime) {
         Ok(seconds) => SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds) + nanos,
         Err(_) => SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(stat.st_mtime.unsigned_abs()) + nanos,
