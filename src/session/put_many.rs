@@ -11,7 +11,8 @@
 //! * when that happened twice, no data is sent before its STOR is accepted, until a hundred files went well: a folder without
 //!   permission costs a round trip a file then, and no fresh channel.
 //!
-//! `item` is what is to be stored, `ahead` what is sent before replies, `file` one file on its way, `naming` its last step, `recovery` what is done when something is not as it should be.
+//! `item` is what is to be stored, `ahead` what is sent before the replies, `file` one file on its way, `naming` its last
+//! step, `recovery` what is done when something is not as it should be.
 
 mod ahead;
 mod file;

@@ -513,7 +513,7 @@ async fn a_large_file_among_small_ones() {
     for outcome in send_all(many, files).await.into_values() {
         outcome.result.unwrap();
     }
-    assert_eq!(sha256_file(server.dir().join("large")).unwrap(), expected);
+    assert_eq!(sha256_file(&server.dir().join("large")).unwrap(), expected);
     (0..10).for_each(|n| holds(&server.dir().join(format!("f{n}")), n));
 }
 
