@@ -27,11 +27,17 @@ impl Transfers {
     fn start() -> std::io::Result<(Self, thread::JoinHandle<()>)> {
         let (sender, orders) = unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let thread = thread::Builder::new().name("gridftp".into()).spawn(move || runtime.block_on(serve(orders)))?;
+        let thread =
+            thread::Builder::new().name("gridftp".into()).spawn(move || runtime.block_on(serve(orders)))?;
         Ok((Self(sender), thread))
     }
 
-    fn transfer(&self, from: &str, to: &str, callback: impl FnOnce(Result<TransferReport, Error>) + Send + 'static) {
+    fn transfer(
+        &self,
+        from: &str,
+        to: &str,
+        callback: impl FnOnce(Result<TransferReport, Error>) + Send + 'static,
+    ) {
         let order = Order { from: from.to_owned(), to: to.to_owned(), callback: Box::new(callback) };
         // The thread lives as long as this.
         let _ = self.0.send(order);
@@ -50,7 +56,10 @@ async fn serve(mut orders: UnboundedReceiver<Order>) {
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    anyhow::ensure!(!arguments.is_empty() && arguments.len().is_multiple_of(2), "expected: FROM TO [FROM TO]…");
+    anyhow::ensure!(
+        !arguments.is_empty() && arguments.len().is_multiple_of(2),
+        "expected: FROM TO [FROM TO]…"
+    );
     let (transfers, thread) = Transfers::start()?;
     // The program's own loop: here a channel of its main thread.
     let (told, events) = mpsc::channel();

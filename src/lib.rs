@@ -211,7 +211,8 @@ pub use error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 #[doc(inline)]
 pub use globus_sys::large_fd;
 pub use ops::{
-    ChecksumMany, ChecksumManyBuilder, ChecksumOutcome, ListFormat, ListStream, NotEntered, NotRemoved, RawListing, RemoveReport, WalkEntry, WalkStream,
+    ChecksumMany, ChecksumManyBuilder, ChecksumOutcome, ListFormat, ListStream, NotEntered, NotRemoved,
+    RawListing, RemoveReport, WalkEntry, WalkStream,
 };
 pub use transfer::{IntoLocation, Location, Progress, Transfer, TransferBuilder, TransferReport};
 pub use types::{

@@ -317,7 +317,9 @@ fn finished() -> Error {
 
 impl Drop for Put {
     fn drop(&mut self) {
-        let Some(Open { mut lease, active, path, whole_file, keep, claim }) = self.open.take() else { return };
+        let Some(Open { mut lease, active, path, whole_file, keep, claim }) = self.open.take() else {
+            return;
+        };
         // What the server called complete is deleted only if it is known to be cut off: a stream that ended too early is
         // confirmed like any other.
         let incomplete = !active.is_confirmed();

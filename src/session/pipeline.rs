@@ -283,7 +283,8 @@ impl Pipeline {
 
     /// A listing of which nothing was shown is asked for again when the session was lost under it.
     fn keep(&mut self, current: Option<Current>) {
-        let again = matches!(self.what, What::Listings { .. } | What::Files { fall_back: true, proven: false, .. });
+        let again =
+            matches!(self.what, What::Listings { .. } | What::Files { fall_back: true, proven: false, .. });
         if let (true, Some(current)) = (again, current)
             && !current.shown
         {

@@ -302,9 +302,7 @@ impl Pairs {
     fn temporary(&self, item: &Item) -> Bytes {
         let folder = item.to.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
         let mut path = item.to[..folder].to_vec();
-        path.extend_from_slice(
-            format!(".gridftp-{}-{}-{}", self.tag, self.round, item.index).as_bytes(),
-        );
+        path.extend_from_slice(format!(".gridftp-{}-{}-{}", self.tag, self.round, item.index).as_bytes());
         path.into()
     }
 

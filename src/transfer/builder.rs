@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
+use super::Compare;
 use super::choices::{Choices, Concurrency, Links, Overwrite, Preserve, Retry, Verify};
 use super::filter::Filter;
 use super::handle::Transfer;
 use super::location::{IntoLocation, Location};
 use super::report::TransferReport;
-use super::Compare;
 use crate::client::Client;
 use crate::credential::Credential;
 use crate::error::Result;

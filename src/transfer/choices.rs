@@ -142,7 +142,8 @@ impl Retry {
 
     /// The pause before the attempt with that number, counted from 2.
     pub(crate) fn pause(&self, attempt: u32) -> Duration {
-        let doubled = self.first_delay.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(2)).unwrap_or(u32::MAX));
+        let doubled =
+            self.first_delay.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(2)).unwrap_or(u32::MAX));
         let longest = doubled.min(self.longest_delay);
         longest.mul_f64(0.5 + fastrand::f64() / 2.0)
     }

@@ -112,7 +112,9 @@ impl Filter {
 pub(crate) fn matcher(pattern: &str) -> Result<GlobMatcher> {
     let refused = |reason: String| {
         let shown = Escaped(&pattern.as_bytes()[..pattern.len().min(200)]);
-        Error::invalid(format!("the pattern \"{shown}\" {reason}; expected one like *.root, run/**/x, [a-f]?"))
+        Error::invalid(format!(
+            "the pattern \"{shown}\" {reason}; expected one like *.root, run/**/x, [a-f]?"
+        ))
     };
     if pattern.is_empty() {
         return Err(refused("is empty".to_owned()));
@@ -143,7 +145,8 @@ mod tests {
 
     #[test]
     fn whole_paths_and_names() {
-        let filter = Filter::new().exclude("run/*/log").unwrap().exclude("/top").unwrap().exclude("x/").unwrap();
+        let filter =
+            Filter::new().exclude("run/*/log").unwrap().exclude("/top").unwrap().exclude("x/").unwrap();
         for (path, takes) in [
             (&b"run/1/log"[..], false),
             (b"run/1/2/log", true),

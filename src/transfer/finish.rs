@@ -5,13 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::End;
 use super::choices::Links;
 use super::job::{Folder, Job};
 use super::local_end::LocalEnd;
 use super::remote::Remote;
 use super::report::{ReportKind, SkipReason};
 use super::source::{Finds, What};
-use super::End;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 
 pub(super) async fn finish(job: &Arc<Job>) {
@@ -92,8 +92,10 @@ async fn link(job: &Job, path: &[u8], target: &[u8]) -> Result<()> {
                     let folder = parent(path);
                     let whole = resolved(&super::source::joined(folder, target));
                     let above = || {
-                        let message = "a link that leads out of the tree by a relative path cannot be made at a server";
-                        Error::new(ErrorKind::Unsupported, Phase::Command, message).with_side(Side::Destination)
+                        let message =
+                            "a link that leads out of the tree by a relative path cannot be made at a server";
+                        Error::new(ErrorKind::Unsupported, Phase::Command, message)
+                            .with_side(Side::Destination)
                     };
                     remote.client.server_path(&remote.url(&whole.ok_or_else(above)?)?).into_owned()
                 }
@@ -161,7 +163,8 @@ fn relative(link: &[u8], target: &[u8]) -> Vec<u8> {
 /// Deletes what the source does not have. Only where all of it is known, and everything went well: what was not seen is not
 /// known to be too much.
 async fn delete_extras(job: &Arc<Job>) {
-    let unsure = job.incomplete.load(Ordering::Relaxed) || job.tally.failures() > 0 || job.stopped().is_some();
+    let unsure =
+        job.incomplete.load(Ordering::Relaxed) || job.tally.failures() > 0 || job.stopped().is_some();
     if unsure {
         tracing::warn!("nothing is deleted at the destination, as not all of the source was copied");
         return;

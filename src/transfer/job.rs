@@ -103,11 +103,14 @@ impl Job {
     /// The error of what was not done because of that.
     pub(super) fn ended_early(stop: Stop) -> Error {
         match stop {
-            Stop::Aborted => Error::new(ErrorKind::Aborted, Phase::Data, "the transfer was ended before its end")
-                .with_side(Side::Local),
+            Stop::Aborted => {
+                Error::new(ErrorKind::Aborted, Phase::Data, "the transfer was ended before its end")
+                    .with_side(Side::Local)
+            }
             Stop::TimeLimit(limit) => {
                 let message = format!("not done within {limit:?}, the limit for the whole transfer");
-                Error::new(ErrorKind::Timeout(TimeoutKind::Total), Phase::Data, message).with_side(Side::Local)
+                Error::new(ErrorKind::Timeout(TimeoutKind::Total), Phase::Data, message)
+                    .with_side(Side::Local)
             }
         }
     }
@@ -124,11 +127,7 @@ impl Job {
     /// A file is at the destination.
     pub(super) fn copied(&self, item: &Item, bytes: u64, checksum: Option<Checksum>) {
         if let Some(journal) = &self.journal {
-            journal.append(Record::Done {
-                path: item.path.clone(),
-                source: identity(item),
-                checksum,
-            });
+            journal.append(Record::Done { path: item.path.clone(), source: identity(item), checksum });
         }
         self.tally.copied(&item.path, ReportKind::File, bytes);
         self.queue.done();
@@ -152,7 +151,10 @@ impl Job {
             self.queue.again(item, small, pause);
             return;
         }
-        if self.stopped().is_none() && item.source + 1 < self.sources.len() && error.side() != Some(Side::Destination) {
+        if self.stopped().is_none()
+            && item.source + 1 < self.sources.len()
+            && error.side() != Some(Side::Destination)
+        {
             tracing::debug!(path = %crate::error::Escaped(&item.path), %error, "a file is tried from another place");
             item.source += 1;
             (item.tries, item.first_failure, item.alone) = (0, None, true);
@@ -208,8 +210,5 @@ pub(super) fn identity(item: &Item) -> Identity {
         Ok(since) => i128::try_from(since.as_nanos()).ok(),
         Err(before) => i128::try_from(before.duration().as_nanos()).ok().map(|nanos| -nanos),
     });
-    Identity {
-        size: item.size,
-        modified_nanos: modified.and_then(|nanos| i64::try_from(nanos).ok()),
-    }
+    Identity { size: item.size, modified_nanos: modified.and_then(|nanos| i64::try_from(nanos).ok()) }
 }

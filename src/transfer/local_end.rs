@@ -67,16 +67,13 @@ impl LocalEnd {
 }
 
 pub(super) fn of_local(facts: local::Facts) -> Facts {
-    Facts {
-        kind: facts.kind,
-        size: Some(facts.size),
-        modified: Some(facts.modified),
-        mode: Some(facts.mode),
-    }
+    Facts { kind: facts.kind, size: Some(facts.size), modified: Some(facts.modified), mode: Some(facts.mode) }
 }
 
 /// Runs what blocks on a thread of its own.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let ended = |_| {
         Error::new(ErrorKind::Internal, Phase::LocalFile, "a thread for local files ended before its time")
             .with_side(Side::Local)

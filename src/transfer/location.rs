@@ -115,12 +115,16 @@ impl FromStr for Location {
         }
         let (host, at) = rest.find('/').map_or((rest, rest.len()), |at| (&rest[..at], at));
         if !(host.is_empty() || host.eq_ignore_ascii_case("localhost")) {
-            let message = format!("the URL \"{}\": a file of this machine has no host, expected file:///path", Escaped(text.as_bytes()));
+            let message = format!(
+                "the URL \"{}\": a file of this machine has no host, expected file:///path",
+                Escaped(text.as_bytes())
+            );
             return Err(Error::invalid(message));
         }
         let decoded: Vec<u8> = percent_decode_str(&rest[at..]).collect();
         if decoded.is_empty() || decoded.contains(&0) {
-            let message = format!("the URL \"{}\": expected file:/// and a path without NUL", Escaped(text.as_bytes()));
+            let message =
+                format!("the URL \"{}\": expected file:/// and a path without NUL", Escaped(text.as_bytes()));
             return Err(Error::invalid(message));
         }
         Ok(Self::Local(std::ffi::OsString::from_vec(decoded).into()))
@@ -130,7 +134,9 @@ impl FromStr for Location {
 fn path(text: &str) -> Result<Location> {
     if text.is_empty() || text.contains('\0') {
         let shown = Escaped(text.as_bytes()).to_string();
-        return Err(Error::invalid(format!("the path \"{shown}\": expected one or more characters, none of them NUL")));
+        return Err(Error::invalid(format!(
+            "the path \"{shown}\": expected one or more characters, none of them NUL"
+        )));
     }
     Ok(Location::Local(text.into()))
 }
@@ -238,7 +244,8 @@ impl IntoLocation for &Location {
 fn local(path: PathBuf) -> Result<Location> {
     let bytes = path.as_os_str().as_bytes();
     if bytes.is_empty() || bytes.contains(&0) {
-        let message = format!("the path \"{}\": expected one or more bytes, none of them NUL", Escaped(bytes));
+        let message =
+            format!("the path \"{}\": expected one or more bytes, none of them NUL", Escaped(bytes));
         return Err(Error::invalid(message));
     }
     Ok(Location::Local(path))
@@ -261,7 +268,10 @@ mod tests {
             ("file://localhost/a", "/a"),
         ] {
             let found = text.parse::<Location>().unwrap().to_string();
-            assert!(found == shown || found == shown.replace(":2811", "").replace(":21", ""), "{text}: {found}");
+            assert!(
+                found == shown || found == shown.replace(":2811", "").replace(":21", ""),
+                "{text}: {found}"
+            );
         }
         for bad in ["", "s3://b/k", "file://other/a", "file://", "a\0b", "gsiftp://h/%0d%0aDELE"] {
             assert_eq!(bad.parse::<Location>().unwrap_err().kind(), ErrorKind::InvalidInput, "{bad}");

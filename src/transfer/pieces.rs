@@ -51,7 +51,12 @@ impl Pieces {
             Some(size) => there.complement(size).iter().collect(),
             None => std::iter::once(0..u64::MAX).collect(),
         };
-        Self(Mutex::new(Inner { waiting, moving: Vec::new(), next: 0, divisible: divisible && size.is_some() }))
+        Self(Mutex::new(Inner {
+            waiting,
+            moving: Vec::new(),
+            next: 0,
+            divisible: divisible && size.is_some(),
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -38,8 +38,11 @@ pub(super) async fn plan(job: Arc<Job>, root: Root0) {
             below(&job, b"").await;
         }
         Root0::Matches(found) => {
-            let folders: Vec<_> =
-                found.iter().filter(|found| found.what == What::Folder).map(|found| found.path.clone()).collect();
+            let folders: Vec<_> = found
+                .iter()
+                .filter(|found| found.what == What::Folder)
+                .map(|found| found.path.clone())
+                .collect();
             if job.choices.recursive {
                 batch(&job, found.into_iter().map(Ok).collect()).await;
                 for folder in folders {

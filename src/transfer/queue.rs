@@ -245,7 +245,9 @@ impl Queue {
             (Some(_), _) => Some(Work::Pipeline),
             (None, Some(_)) => waiting.alone.pop_front().map(Work::Alone),
             (None, None) if waiting.open == 0 && waiting.planned => Some(Work::Over),
-            (None, None) => waiting.shared.iter().find(|file| file.has_room()).map(|file| Work::Help(Arc::clone(file))),
+            (None, None) => {
+                waiting.shared.iter().find(|file| file.has_room()).map(|file| Work::Help(Arc::clone(file)))
+            }
         }
     }
 }

@@ -102,7 +102,10 @@ impl Remote {
             return Err(refused);
         }
         // Some servers never overwrite. They say so in many ways, so the old file is looked for.
-        let about_name = matches!(refused.kind(), ErrorKind::AlreadyExists | ErrorKind::Refused | ErrorKind::PermissionDenied);
+        let about_name = matches!(
+            refused.kind(),
+            ErrorKind::AlreadyExists | ErrorKind::Refused | ErrorKind::PermissionDenied
+        );
         if !about_name || overwrite == Overwrite::Never {
             return Err(refused);
         }
@@ -138,7 +141,9 @@ impl Remote {
         if names.peek().is_none() {
             return self.features.cksm() && *algorithm == ChecksumAlgorithm::Md5;
         }
-        names.any(|known| known.eq_ignore_ascii_case(name) || known.replace('-', "").eq_ignore_ascii_case(name))
+        names.any(|known| {
+            known.eq_ignore_ascii_case(name) || known.replace('-', "").eq_ignore_ascii_case(name)
+        })
     }
 
     /// Keeps what was asked for of a file that is about to get its name.
@@ -168,7 +173,9 @@ impl Remote {
             Ok(Ok(())) => {}
             Ok(Err(error)) if error.kind() == ErrorKind::NotFound => {}
             Ok(Err(error)) => tracing::warn!(%url, %error, "a half file may be left at the server"),
-            Err(_) => tracing::warn!(%url, "a half file may be left at the server: it did not answer in time"),
+            Err(_) => {
+                tracing::warn!(%url, "a half file may be left at the server: it did not answer in time")
+            }
         }
     }
 
@@ -177,7 +184,12 @@ impl Remote {
         let url = self.url(path)?;
         match self.client.create_dir(&url).await {
             Ok(()) => Ok(()),
-            Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Refused | ErrorKind::PermissionDenied) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::AlreadyExists | ErrorKind::Refused | ErrorKind::PermissionDenied
+                ) =>
+            {
                 match self.facts(path).await? {
                     Some(facts) if facts.kind == ReportKind::Folder => Ok(()),
                     Some(_) => {
@@ -198,7 +210,9 @@ impl Remote {
 
 pub(super) fn taken(url: &Url) -> Error {
     let message = "the name is taken, and nothing is to be overwritten";
-    Error::new(ErrorKind::AlreadyExists, Phase::Completion, message).with_side(Side::Destination).with_url(url)
+    Error::new(ErrorKind::AlreadyExists, Phase::Completion, message)
+        .with_side(Side::Destination)
+        .with_url(url)
 }
 
 /// What a listing, or MLST, says in the terms of a transfer.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::End;
 use super::hash::hash_file;
 use super::job::Job;
 use super::local_end::blocking;
 use super::queue::Item;
-use super::End;
 use crate::error::Result;
 use crate::types::{Checksum, ChecksumAlgorithm};
 

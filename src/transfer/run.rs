@@ -52,7 +52,11 @@ pub(super) fn check(builder: TransferBuilder) -> Result<Order> {
     Ok(Order { client, from, to, choices, channels, source, destination, time_limit })
 }
 
-pub(super) async fn run(order: Order, tally: Arc<Tally>, ended: watch::Receiver<bool>) -> Result<TransferReport> {
+pub(super) async fn run(
+    order: Order,
+    tally: Arc<Tally>,
+    ended: watch::Receiver<bool>,
+) -> Result<TransferReport> {
     let stop = stop(ended, order.time_limit);
     let mut stop = std::pin::pin!(stop);
     let started = tokio::select! {

@@ -165,14 +165,18 @@ pub(super) fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
 
 impl Remote {
     /// What in the root folder matches a pattern.
-    pub(super) async fn matching(&self, pattern: &globset::GlobMatcher, hidden: bool, links: Links) -> Result<Vec<Found>> {
+    pub(super) async fn matching(
+        &self,
+        pattern: &globset::GlobMatcher,
+        hidden: bool,
+        links: Links,
+    ) -> Result<Vec<Found>> {
         use std::os::unix::ffi::OsStrExt as _;
         let mut list = self.client.list(&self.root);
         let mut found = Vec::new();
-        while let Some(entry) = std::future::poll_fn(|cx| {
-            futures_core::Stream::poll_next(std::pin::Pin::new(&mut list), cx)
-        })
-        .await
+        while let Some(entry) =
+            std::future::poll_fn(|cx| futures_core::Stream::poll_next(std::pin::Pin::new(&mut list), cx))
+                .await
         {
             let entry = entry?;
             let name = entry.name();

@@ -1,7 +1,10 @@
 //! Both ends are looked at, and what must be there is made.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, atomic::{AtomicBool, AtomicU64}};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU64},
+};
 
 use tokio::sync::watch;
 
@@ -47,10 +50,11 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
     let source_client = source.client(&client)?;
     let destination_client = destination.client(&client)?;
     let mut pattern = None;
-    if choices.glob && let Some(name) = from[0].file_name().filter(|name| is_pattern(name)).map(<[u8]>::to_vec) {
-        let text = String::from_utf8(name.clone()).map_err(|_| {
-            Error::invalid("a pattern that is not UTF-8; expected one like *.root")
-        })?;
+    if choices.glob
+        && let Some(name) = from[0].file_name().filter(|name| is_pattern(name)).map(<[u8]>::to_vec)
+    {
+        let text = String::from_utf8(name.clone())
+            .map_err(|_| Error::invalid("a pattern that is not UTF-8; expected one like *.root"))?;
         pattern = Some((matcher(&text)?, name.starts_with(b".")));
         for from in &mut from {
             *from = folder_of(from)?;
@@ -72,7 +76,8 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
             }
             Ok((end, None)) => {
                 let message = "there is no such file or folder";
-                let mut error = Error::new(ErrorKind::NotFound, Phase::Command, message).with_side(Side::Source);
+                let mut error =
+                    Error::new(ErrorKind::NotFound, Phase::Command, message).with_side(Side::Source);
                 match &end {
                     End::Remote(remote) => error = error.with_url(&remote.root),
                     End::Local(local) => error = error_at(message, &local.root),
@@ -92,7 +97,9 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
         return Err(error);
     };
     let root = match (pattern, facts.kind) {
-        (Some((pattern, hidden)), _) => Root0::Matches(matches(&sources[0], &pattern, hidden, choices.links).await?),
+        (Some((pattern, hidden)), _) => {
+            Root0::Matches(matches(&sources[0], &pattern, hidden, choices.links).await?)
+        }
         (None, ReportKind::Folder) if choices.recursive => Root0::Folder(facts),
         (None, ReportKind::Folder) => return Err(is_a_folder(&sources[0])),
         (None, _) => Root0::File(facts),
@@ -112,7 +119,9 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
             End::Local(local) => Location::Local(local.root.clone()).file_name().map(<[u8]>::to_vec),
             End::Remote(remote) => Location::Remote(remote.root.clone()).file_name().map(<[u8]>::to_vec),
         };
-        to.below(&name.ok_or_else(|| Error::invalid("the source has no name to be copied under; expected one for the destination"))?)?
+        to.below(&name.ok_or_else(|| {
+            Error::invalid("the source has no name to be copied under; expected one for the destination")
+        })?)?
     } else {
         to
     };
@@ -208,7 +217,12 @@ async fn open(location: Location, client: &Client) -> Result<(End, Option<Facts>
     }
 }
 
-async fn matches(source: &End, pattern: &globset::GlobMatcher, hidden: bool, links: Links) -> Result<Vec<Found>> {
+async fn matches(
+    source: &End,
+    pattern: &globset::GlobMatcher,
+    hidden: bool,
+    links: Links,
+) -> Result<Vec<Found>> {
     match source {
         End::Remote(remote) => remote.matching(pattern, hidden, links).await,
         End::Local(end) => {
@@ -258,7 +272,9 @@ fn check_apart(sources: &[End], to: &Location, is_file: bool) -> Result<()> {
             _ => (false, false),
         };
         if same {
-            return Err(Error::invalid(format!("{to} is source and destination; expected two different places")));
+            return Err(Error::invalid(format!(
+                "{to} is source and destination; expected two different places"
+            )));
         }
         if inside && !is_file {
             return Err(Error::invalid(format!(
@@ -310,7 +326,12 @@ fn describe(sources: &[End], to: &Location, choices: &super::choices::Choices) -
 }
 
 /// Has the destination's folder there, and looks for what stands in the way.
-async fn destination_end(to: Location, is_file: bool, choices: &super::choices::Choices, client: &Client) -> Result<End> {
+async fn destination_end(
+    to: Location,
+    is_file: bool,
+    choices: &super::choices::Choices,
+    client: &Client,
+) -> Result<End> {
     match to {
         Location::Local(path) => {
             let (create, dry) = (choices.create_parents, choices.dry_run);
@@ -332,10 +353,15 @@ async fn destination_end(to: Location, is_file: bool, choices: &super::choices::
             }
             if is_file {
                 if facts.is_some_and(|facts| facts.kind == ReportKind::Folder) {
-                    let message = "the destination is a folder; expected the name of a file, or a slash at the end";
-                    return Err(Error::new(ErrorKind::IsADirectory, Phase::Input, message).with_url(&remote.root));
+                    let message =
+                        "the destination is a folder; expected the name of a file, or a slash at the end";
+                    return Err(
+                        Error::new(ErrorKind::IsADirectory, Phase::Input, message).with_url(&remote.root)
+                    );
                 }
-                if choices.create_parents && let Some(parent) = remote.root.parent() {
+                if choices.create_parents
+                    && let Some(parent) = remote.root.parent()
+                {
                     make_all(&remote, &parent).await?;
                 }
             } else if facts.is_some_and(|facts| facts.kind == ReportKind::Folder) {

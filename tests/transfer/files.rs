@@ -26,17 +26,30 @@ async fn files_of_all_sizes_go_in_all_directions() {
             (source.to_str().unwrap().to_owned(), one.url(&name), one.dir().join(&name)),
             (one.url(&name), two.url(&name), two.dir().join(&name)),
             (two.url(&name), here.path().join("back").to_str().unwrap().to_owned(), here.path().join("back")),
-            (here.path().join("back").to_str().unwrap().to_owned(), here.path().join("again").to_str().unwrap().to_owned(), here.path().join("again")),
+            (
+                here.path().join("back").to_str().unwrap().to_owned(),
+                here.path().join("again").to_str().unwrap().to_owned(),
+                here.path().join("again"),
+            ),
         ];
         for (from, to, file) in copies {
-            let report = client.transfer(&from, &to).verify(verify.clone()).await.unwrap_or_else(|error| panic!("{from} {to}: {error}"));
+            let report = client
+                .transfer(&from, &to)
+                .verify(verify.clone())
+                .await
+                .unwrap_or_else(|error| panic!("{from} {to}: {error}"));
             report.check().unwrap();
             assert_eq!((report.counts().files, report.counts().bytes), (1, size), "{from} {to}");
             assert_eq!(sha256_file(&file).unwrap(), hash, "{from} {to}");
         }
         // Through this client, into a folder.
         fs::create_dir_all(two.dir().join("in")).unwrap();
-        let report = client.transfer(one.url(&name), two.url("in/")).through_client(true).verify(verify).await.unwrap();
+        let report = client
+            .transfer(one.url(&name), two.url("in/"))
+            .through_client(true)
+            .verify(verify)
+            .await
+            .unwrap();
         report.check().unwrap();
         assert_eq!(sha256_file(&two.dir().join("in").join(&name)).unwrap(), hash);
     }
@@ -73,7 +86,11 @@ async fn one_file_that_fails_is_an_error() {
     assert_eq!(same.kind(), ErrorKind::InvalidInput, "{same}");
     let report = client.transfer(server.url("no"), local).optional(true).await.unwrap();
     assert_eq!(report.counts().skipped, 1);
-    assert!(report.entries().all(|entry| matches!(entry.outcome, gridftp::transfer::Outcome::Skipped(SkipReason::Missing))));
+    assert!(
+        report
+            .entries()
+            .all(|entry| matches!(entry.outcome, gridftp::transfer::Outcome::Skipped(SkipReason::Missing)))
+    );
 }
 
 #[tokio::test]
@@ -129,7 +146,14 @@ async fn a_large_file_is_moved_by_several_sessions_and_is_right() {
     for sessions in [1, 4] {
         client.transfer(&file, server.url("f")).concurrency(sessions).await.unwrap().check().unwrap();
         assert_eq!(sha256_file(&server.dir().join("f")).unwrap(), hash, "{sessions}");
-        client.transfer(server.url("f"), &back).concurrency(sessions).verify(Verify::Checksum).await.unwrap().check().unwrap();
+        client
+            .transfer(server.url("f"), &back)
+            .concurrency(sessions)
+            .verify(Verify::Checksum)
+            .await
+            .unwrap()
+            .check()
+            .unwrap();
         assert_eq!(sha256_file(&back).unwrap(), hash, "{sessions}");
         fs::remove_file(server.dir().join("f")).unwrap();
     }

@@ -32,13 +32,17 @@ fn r1_every_verb_async_and_blocking_and_bytes_as_they_are() {
         assert_eq!(client.size(server.url("a/b/f")).await.unwrap(), 300_000);
         client.chmod(server.url("a/b/f"), 0o600).await.unwrap();
         client.rename(server.url("a/b/f"), server.url("a/g")).await.unwrap();
-        assert!(client.exists(server.url("a/g")).await.unwrap() && !client.exists(server.url("a/b/f")).await.unwrap());
+        assert!(
+            client.exists(server.url("a/g")).await.unwrap()
+                && !client.exists(server.url("a/b/f")).await.unwrap()
+        );
         client.remove_file(server.url("a/g")).await.unwrap();
         client.remove_dir(server.url("a/b")).await.unwrap();
         assert!(client.remove_dir_all(server.url("a")).await.unwrap().is_complete());
     });
     fs::write(here.path().join("f"), &bytes).unwrap();
-    let report = runtime.block_on(client.transfer(here.path().join("f"), server.url("f")).into_future()).unwrap();
+    let report =
+        runtime.block_on(client.transfer(here.path().join("f"), server.url("f")).into_future()).unwrap();
     report.check().unwrap();
     assert_eq!(fs::read(server.dir().join("f")).unwrap(), bytes);
 }
@@ -48,7 +52,9 @@ async fn r2_exactly_one_completion_on_success_failure_timeout_and_cancel() {
     let server = Server::anonymous().start();
     let here = tempfile::tempdir().unwrap();
     fs::write(server.dir().join("f"), "x").unwrap();
-    let silent = Proxy::before(&server).with(Fault::new(Where::EveryControl, Way::ToClient, 0, What::BlackHole)).start();
+    let silent = Proxy::before(&server)
+        .with(Fault::new(Where::EveryControl, Way::ToClient, 0, What::BlackHole))
+        .start();
     let limit = Duration::from_millis(300);
     let hasty = Client::builder()
         .timeouts(Timeouts::default().connect(limit).reply(limit).first_byte(limit).stall(limit))
@@ -110,13 +116,18 @@ async fn r4_a_stall_ends_a_transfer_and_a_slow_one_goes_on() {
     let stall = Duration::from_millis(700);
     let client = builder().timeouts(Timeouts::default().stall(stall).first_byte(stall)).build().unwrap();
     // Slow all the time: several times the limit, and no pause of that length.
-    let slow = Proxy::before(&server).with(Fault::new(Where::EveryData, Way::ToClient, 0, What::Throttle(1 << 20))).start();
+    let slow = Proxy::before(&server)
+        .with(Fault::new(Where::EveryData, Way::ToClient, 0, What::Throttle(1 << 20)))
+        .start();
     let begun = Instant::now();
     client.transfer(slow.url(server.dir().join("f")), here.path().join("f")).await.unwrap().check().unwrap();
     assert!(begun.elapsed() > stall * 2, "{:?}", begun.elapsed());
     assert_eq!(sha256_file(&here.path().join("f")).unwrap(), hash);
-    let mute = Proxy::before(&server).with(Fault::new(Where::EveryData, Way::ToClient, 1 << 20, What::Stall)).start();
-    let transfer = client.transfer(mute.url(server.dir().join("f")), here.path().join("g")).retry(Retry::never());
+    let mute = Proxy::before(&server)
+        .with(Fault::new(Where::EveryData, Way::ToClient, 1 << 20, What::Stall))
+        .start();
+    let transfer =
+        client.transfer(mute.url(server.dir().join("f")), here.path().join("g")).retry(Retry::never());
     let error = transfer.await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout(TimeoutKind::Stall), "{error}");
     crate::support::eventually("no connection goes on", || mute.open() <= 1).await;
@@ -168,7 +179,9 @@ async fn r7_a_put_replaces_whole_or_not_at_all() {
     let file = here.path().join("f");
     write_random(&file, 1, 5 << 20).unwrap();
     fs::write(server.dir().join("f"), "old").unwrap();
-    let broken = Proxy::before(&server).with(Fault::new(Where::EveryData, Way::ToServer, 1 << 20, What::Reset)).start();
+    let broken = Proxy::before(&server)
+        .with(Fault::new(Where::EveryData, Way::ToServer, 1 << 20, What::Reset))
+        .start();
     let there = server.dir().join("f");
     let failed = client.transfer(&file, broken.url(&there)).retry(Retry::never()).await;
     assert!(failed.is_err());
@@ -221,10 +234,18 @@ async fn r9_typed_listings() {
     assert!(list(server.url("d"), false).await.unwrap().is_empty());
     fs::write(server.dir().join("d/two  blanks "), "12345").unwrap();
     let old = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-    fs::File::options().write(true).open(server.dir().join("d/two  blanks ")).unwrap().set_modified(old).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(server.dir().join("d/two  blanks "))
+        .unwrap()
+        .set_modified(old)
+        .unwrap();
     let found = list(server.url("d"), false).await.unwrap();
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].name(), found[0].size(), found[0].modified()), (&b"two  blanks "[..], Some(5), Some(old)));
+    assert_eq!(
+        (found[0].name(), found[0].size(), found[0].modified()),
+        (&b"two  blanks "[..], Some(5), Some(old))
+    );
     assert_eq!(list(server.url("d"), true).await.unwrap().len(), 3);
     assert_eq!(list(server.url("no"), false).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
@@ -261,9 +282,13 @@ fn r11_a_proxy_for_each_call() {
         assert!(proxy.info().await.unwrap().remaining() > Duration::from_secs(60));
         let without = client.transfer(here.path().join("f"), server.url("f")).retry(Retry::never()).await;
         assert_eq!(without.unwrap_err().kind(), ErrorKind::Authentication);
-        let report = client.transfer(here.path().join("f"), server.url("f")).destination_credential(proxy.clone()).await;
+        let report = client
+            .transfer(here.path().join("f"), server.url("f"))
+            .destination_credential(proxy.clone())
+            .await;
         report.unwrap().check().unwrap();
-        let back = client.transfer(server.url("f"), here.path().join("g")).source_credential(proxy.clone()).await;
+        let back =
+            client.transfer(server.url("f"), here.path().join("g")).source_credential(proxy.clone()).await;
         back.unwrap().check().unwrap();
         assert_eq!(fs::read(here.path().join("g")).unwrap(), b"x");
         let between = client
@@ -307,7 +332,10 @@ async fn r14_figures() {
     client.transfer(server.url("f"), here.path().join("f")).await.unwrap().check().unwrap();
     assert!(client.remove_file(server.url("no")).await.is_err());
     let metrics = client.metrics();
-    assert!(metrics.bytes_received >= 5000 && metrics.logins >= 1 && metrics.operations_done >= 1, "{metrics:?}");
+    assert!(
+        metrics.bytes_received >= 5000 && metrics.logins >= 1 && metrics.operations_done >= 1,
+        "{metrics:?}"
+    );
     assert!(metrics.operations_failed >= 1, "{metrics:?}");
 }
 

@@ -46,14 +46,22 @@ fn start(order: &[String; 4]) -> std::process::Child {
 }
 
 /// Kills a transfer at random instants until it has been killed so often, beginning anew when it was done.
-fn kill(random: &mut Random, kills: u64, from: &str, to: &str, paths: (&Path, &Path), scratch: &Path) -> (u64, u64) {
+fn kill(
+    random: &mut Random,
+    kills: u64,
+    from: &str,
+    to: &str,
+    paths: (&Path, &Path),
+    scratch: &Path,
+) -> (u64, u64) {
     let mut journal_number = 0;
     let (mut done, mut killed, mut sent, mut expected) = (0_u64, 0_u64, 0_u64, 0_u64);
     let size: u64 = gridftp_lab_bytes(paths.0);
     while killed < kills || done == 0 {
         let journal = scratch.join(format!("journal{journal_number}"));
         let finished = scratch.join("finished");
-        let order = [from.to_owned(), to.to_owned(), journal.display().to_string(), finished.display().to_string()];
+        let order =
+            [from.to_owned(), to.to_owned(), journal.display().to_string(), finished.display().to_string()];
         let _ = fs::remove_file(&finished);
         let mut process = start(&order);
         // Anything from before the first byte to the end.
@@ -85,7 +93,9 @@ fn kill(random: &mut Random, kills: u64, from: &str, to: &str, paths: (&Path, &P
             }
         }
     }
-    println!("{killed} kills, {done} transfers ended, {size} bytes each; the last runs moved {sent} of {expected}");
+    println!(
+        "{killed} kills, {done} transfers ended, {size} bytes each; the last runs moved {sent} of {expected}"
+    );
     (killed, done)
 }
 
@@ -127,10 +137,18 @@ fn a_transfer_that_is_killed_goes_on() {
     mixed(&remote);
     let mut random = Random::new(times("GRIDFTP_TEST_SEED", 4711));
     let (up, down): (PathBuf, PathBuf) = (server.dir().join("up"), here.path().join("down"));
-    let one = kill(&mut random, kills / 2, local.to_str().unwrap(), &server.url("up"), (&local, &up), here.path());
+    let one =
+        kill(&mut random, kills / 2, local.to_str().unwrap(), &server.url("up"), (&local, &up), here.path());
     let scratch = here.path().join("scratch");
     fs::create_dir(&scratch).unwrap();
-    let other = kill(&mut random, kills / 2, &server.url("remote"), down.to_str().unwrap(), (&remote, &down), &scratch);
+    let other = kill(
+        &mut random,
+        kills / 2,
+        &server.url("remote"),
+        down.to_str().unwrap(),
+        (&remote, &down),
+        &scratch,
+    );
     assert!(one.0 + other.0 >= kills / 2 * 2);
 }
 
@@ -155,7 +173,9 @@ async fn what_a_journal_remembers_and_refuses() {
     fs::write(server.dir().join("to/f3"), "3 and more").unwrap();
     let report = transfer().await.unwrap();
     report.check().unwrap();
-    let before = |entry: &gridftp::transfer::ReportEntry| matches!(entry.outcome, Outcome::Skipped(SkipReason::DoneBefore));
+    let before = |entry: &gridftp::transfer::ReportEntry| {
+        matches!(entry.outcome, Outcome::Skipped(SkipReason::DoneBefore))
+    };
     assert_eq!((report.entries().filter(before).count(), report.counts().files), (47, 3), "{report:?}");
     assert_eq!(fs::read(server.dir().join("to/f2")).unwrap(), b"changed");
     assert_eq!(fs::read(server.dir().join("to/f3")).unwrap(), b"3");
@@ -169,11 +189,17 @@ async fn what_a_journal_remembers_and_refuses() {
     first.join().await.unwrap().check().unwrap();
     // Another transfer's journal, and what is none, are left as they are.
     let kept = fs::read(&journal).unwrap();
-    let other = client.transfer(&from, server.url("elsewhere")).recursive(true).journal(&journal).await.unwrap_err();
+    let other =
+        client.transfer(&from, server.url("elsewhere")).recursive(true).journal(&journal).await.unwrap_err();
     assert_eq!(other.kind(), ErrorKind::InvalidInput, "{other}");
     assert_eq!(fs::read(&journal).unwrap(), kept);
     fs::write(here.path().join("text"), "precious").unwrap();
-    let none = client.transfer(&from, server.url("to")).recursive(true).journal(here.path().join("text")).await.unwrap_err();
+    let none = client
+        .transfer(&from, server.url("to"))
+        .recursive(true)
+        .journal(here.path().join("text"))
+        .await
+        .unwrap_err();
     assert_eq!(none.kind(), ErrorKind::InvalidInput, "{none}");
     assert_eq!(fs::read(here.path().join("text")).unwrap(), b"precious");
 }

@@ -13,7 +13,9 @@ mod trees;
 
 /// How many times something random is done: few in every run, more when asked by a variable.
 fn times(variable: &str, few: u64) -> u64 {
-    std::env::var(variable).ok().map_or(few, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number")))
+    std::env::var(variable)
+        .ok()
+        .map_or(few, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number")))
 }
 
 /// Names below a folder that are temporary ones of ours.

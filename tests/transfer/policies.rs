@@ -55,8 +55,12 @@ async fn filters_globs_and_what_they_leave_out() {
     let to = here.path().join("folders");
     let report = client.transfer(&pattern, &to).glob(true).recursive(true).await.unwrap();
     report.check().unwrap();
-    assert_eq!(names(&to), ["skip", "skip/e.root", "sub", "sub/c.root", "sub/d.log"].map(String::from).into());
-    let none = client.transfer(server.url("tree/*.no").replace("%2A", "*"), &to).glob(true).await.unwrap_err();
+    assert_eq!(
+        names(&to),
+        ["skip", "skip/e.root", "sub", "sub/c.root", "sub/d.log"].map(String::from).into()
+    );
+    let none =
+        client.transfer(server.url("tree/*.no").replace("%2A", "*"), &to).glob(true).await.unwrap_err();
     assert_eq!(none.kind(), ErrorKind::NotFound);
 }
 
@@ -80,12 +84,20 @@ async fn a_linked_folder_never_makes_its_target_vanish() {
         for file in ["real/f", "alias/f", "other/g"] {
             assert_eq!(fs::read_to_string(made.join(file)).unwrap(), file.replace("alias", "real"), "{from}");
         }
-        let loops = report.entries().filter(|entry| matches!(entry.outcome, Outcome::Skipped(SkipReason::Loop)));
+        let loops =
+            report.entries().filter(|entry| matches!(entry.outcome, Outcome::Skipped(SkipReason::Loop)));
         assert!(loops.count() >= 1, "{from}: {report:?}");
     }
     // As links they lead to the same places of the copy.
     let to = here.path().join("links");
-    client.transfer(server.url("tree"), &to).recursive(true).links(Links::Copy).await.unwrap().check().unwrap();
+    client
+        .transfer(server.url("tree"), &to)
+        .recursive(true)
+        .links(Links::Copy)
+        .await
+        .unwrap()
+        .check()
+        .unwrap();
     assert_eq!(to.join("alias").canonicalize().unwrap(), to.join("real").canonicalize().unwrap());
     assert_eq!(to.join("real/up").canonicalize().unwrap(), to.canonicalize().unwrap());
 }
@@ -164,7 +176,11 @@ async fn progress_adds_up_and_ends() {
     let last = progress.borrow().clone();
     let bytes: u64 = files.iter().map(|name| name.len() as u64).sum();
     assert_eq!((last.stage, last.is_planned), (Stage::Over, true));
-    assert_eq!((last.files_found, last.files_done, last.bytes_found, last.bytes_done), (300, 300, bytes, bytes), "{last:?}");
+    assert_eq!(
+        (last.files_found, last.files_done, last.bytes_found, last.bytes_done),
+        (300, 300, bytes, bytes),
+        "{last:?}"
+    );
     assert_eq!((report.counts().files, report.counts().bytes, report.counts().folders), (300, bytes, 7));
     assert_eq!(last.found, report.counts().planned());
 }
@@ -186,7 +202,8 @@ async fn what_cannot_be_is_refused_before_anything_is_touched() {
     }
     let here = tempfile::tempdir().unwrap();
     plant(&here.path().join("a"), &["f"]);
-    let inside = client.transfer(here.path().join("a"), here.path().join("a/b")).recursive(true).await.unwrap_err();
+    let inside =
+        client.transfer(here.path().join("a"), here.path().join("a/b")).recursive(true).await.unwrap_err();
     assert!(inside.to_string().contains("inside"), "{inside}");
     assert_eq!(names(here.path()), ["a", "a/f"].map(String::from).into());
 }

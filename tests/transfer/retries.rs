@@ -32,13 +32,22 @@ async fn a_permanent_error_fails_at_once_and_a_passing_one_does_not() {
         for connection in 0..4 {
             let way = if to_server { Way::ToServer } else { Way::ToClient };
             let at = (1 + connection) << 20;
-            builder = builder.with(Fault::new(Where::Data(usize::try_from(connection).unwrap()), way, at, What::Reset));
+            builder = builder.with(Fault::new(
+                Where::Data(usize::try_from(connection).unwrap()),
+                way,
+                at,
+                What::Reset,
+            ));
         }
         let proxy = builder.start();
         let (from, to, copy) = if to_server {
             (file.to_str().unwrap().to_owned(), proxy.url(server.dir().join("up")), server.dir().join("up"))
         } else {
-            (proxy.url(server.dir().join("up")), here.path().join("down").to_str().unwrap().to_owned(), here.path().join("down"))
+            (
+                proxy.url(server.dir().join("up")),
+                here.path().join("down").to_str().unwrap().to_owned(),
+                here.path().join("down"),
+            )
         };
         let report = client.transfer(&from, &to).concurrency(1).retry(quick()).await.unwrap();
         report.check().unwrap();
@@ -68,7 +77,10 @@ async fn a_flipped_bit_is_never_accepted() {
             fs::create_dir(&from).unwrap();
             for file in 0..40 {
                 let size = 10_000 + random.below(50_000);
-                hashes.push((format!("f{file}"), write_random(&from.join(format!("f{file}")), random.next(), size).unwrap()));
+                hashes.push((
+                    format!("f{file}"),
+                    write_random(&from.join(format!("f{file}")), random.next(), size).unwrap(),
+                ));
             }
         } else {
             hashes.push((String::new(), write_random(&from, random.next(), 3 << 20).unwrap()));
@@ -79,7 +91,11 @@ async fn a_flipped_bit_is_never_accepted() {
         // The first connection of a tree from a server is that of its listings, and may be used for files as well.
         let builder = Proxy::before(&server).with(Fault::new(Where::Data(0), way, at, What::Flip));
         let proxy = builder.with(Fault::new(Where::Data(1), way, at, What::Flip)).start();
-        let copy = if up { server.dir().join(format!("{name}.copy")) } else { here.path().join(format!("{name}.copy")) };
+        let copy = if up {
+            server.dir().join(format!("{name}.copy"))
+        } else {
+            here.path().join(format!("{name}.copy"))
+        };
         let (from_text, to_text) = if up {
             (from.to_str().unwrap().to_owned(), proxy.url(&copy))
         } else {
@@ -115,7 +131,9 @@ async fn a_mismatch_that_stays_is_an_error_and_the_bad_copy_is_gone() {
     write_random(&file, 1, 2 << 20).unwrap();
     let mut builder = Proxy::before(&server);
     // A connection may be kept from one attempt to the next.
-    for (connection, attempt) in (0..8).flat_map(|connection| (0..4).map(move |attempt| (connection, attempt))) {
+    for (connection, attempt) in
+        (0..8).flat_map(|connection| (0..4).map(move |attempt| (connection, attempt)))
+    {
         let at = 70_000 + attempt * (2 << 20);
         builder = builder.with(Fault::new(Where::Data(connection), Way::ToServer, at, What::Flip));
     }
@@ -151,12 +169,17 @@ async fn aborted_transfers_leave_no_half_files() {
         }
         let transfer = builder.start().unwrap();
         let mut progress = transfer.progress();
-        progress.wait_for(|now| now.bytes_done > 0 || now.stage == gridftp::transfer::Stage::Over).await.unwrap();
+        progress
+            .wait_for(|now| now.bytes_done > 0 || now.stage == gridftp::transfer::Stage::Over)
+            .await
+            .unwrap();
         match how {
             "abort" => {
                 let report = transfer.abort().await.unwrap();
                 assert!(report.is_aborted() || report.is_complete());
-                let skipped = report.entries().filter(|entry| matches!(entry.outcome, Outcome::Skipped(SkipReason::Aborted)));
+                let skipped = report
+                    .entries()
+                    .filter(|entry| matches!(entry.outcome, Outcome::Skipped(SkipReason::Aborted)));
                 assert!(report.is_complete() || skipped.count() > 0, "{report:?}");
                 assert_eq!(report.check().is_err(), report.is_aborted());
             }

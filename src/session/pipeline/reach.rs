@@ -39,8 +39,8 @@ impl Pipeline {
 
     /// Until when somebody is waited for to connect, while that is the question.
     pub(super) fn reach_by(&self) -> Option<Instant> {
-        let (What::Listings { proven: false, fall_back: true } | What::Files { proven: false, fall_back: true, .. }) =
-            self.what
+        let (What::Listings { proven: false, fall_back: true }
+        | What::Files { proven: false, fall_back: true, .. }) = self.what
         else {
             return None;
         };

@@ -89,7 +89,8 @@ impl Journal {
             Ok(())
         };
         begun().map_err(|error| failed("cannot write the journal", error))?;
-        let writer = Writer::start(file, path.to_owned()).map_err(|error| failed("cannot write the journal", error))?;
+        let writer = Writer::start(file, path.to_owned())
+            .map_err(|error| failed("cannot write the journal", error))?;
         Ok((Self { tag, writer }, state))
     }
 
@@ -104,12 +105,19 @@ impl Journal {
     }
 
     /// Has everything that was done so far on the disk: `sync` sees to the destination's file system.
-    pub(super) async fn checkpoint(&self, sync: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<()> {
+    pub(super) async fn checkpoint(
+        &self,
+        sync: impl FnOnce() -> io::Result<()> + Send + 'static,
+    ) -> Result<()> {
         self.writer.checkpoint(sync, End::No).await
     }
 
     /// The last checkpoint; then the journal is free for others.
-    pub(super) async fn close(&self, sync: impl FnOnce() -> io::Result<()> + Send + 'static, ended_well: bool) -> Result<()> {
+    pub(super) async fn close(
+        &self,
+        sync: impl FnOnce() -> io::Result<()> + Send + 'static,
+        ended_well: bool,
+    ) -> Result<()> {
         self.writer.checkpoint(sync, if ended_well { End::Well } else { End::Yes }).await
     }
 }
@@ -117,7 +125,8 @@ impl Journal {
 /// What changes when the machine is restarted.
 fn boot_id() -> Vec<u8> {
     // Without it every run counts as one after a restart, which is on the safe side.
-    std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_else(|_| fastrand::u128(..).to_be_bytes().to_vec())
+    std::fs::read("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_else(|_| fastrand::u128(..).to_be_bytes().to_vec())
 }
 
 /// Opens the file, and has it for this process alone.
@@ -139,7 +148,9 @@ fn lock(path: &Path) -> Result<File> {
                     "the journal {} is in use by another transfer",
                     Escaped(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
                 );
-                return Err(Error::new(ErrorKind::AlreadyExists, Phase::LocalFile, message).with_side(Side::Local));
+                return Err(
+                    Error::new(ErrorKind::AlreadyExists, Phase::LocalFile, message).with_side(Side::Local)
+                );
             }
             Err(error) => return Err(failed("cannot lock the journal", error.into())),
         }

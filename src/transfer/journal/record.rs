@@ -56,7 +56,8 @@ pub(super) enum Framed {
 }
 
 pub(super) fn unframe(bytes: &[u8]) -> Framed {
-    let number = |at: usize| -> Option<u32> { Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?)) };
+    let number =
+        |at: usize| -> Option<u32> { Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?)) };
     let whole = || -> Option<(Record, usize)> {
         let length = usize::try_from(number(0)?).ok().filter(|length| (1..=MAX).contains(length))?;
         let payload = bytes.get(8..8 + length)?;
@@ -70,7 +71,10 @@ pub(super) fn unframe(bytes: &[u8]) -> Framed {
 
 /// How long the record at the begin of these bytes says that it is, with its frame.
 pub(super) fn length(head: [u8; 4]) -> Option<usize> {
-    usize::try_from(u32::from_le_bytes(head)).ok().filter(|length| (1..=MAX).contains(length)).map(|length| length + 8)
+    usize::try_from(u32::from_le_bytes(head))
+        .ok()
+        .filter(|length| (1..=MAX).contains(length))
+        .map(|length| length + 8)
 }
 
 fn encode(record: &Record, into: &mut Vec<u8>) {

@@ -120,7 +120,9 @@ pub(super) fn replay(mut file: &File, path: &Path, of: &[u8], boot: &[u8]) -> Re
         return Ok(Found { state: State::default(), tag: fastrand::u64(..), end: 0 });
     }
     if !head.starts_with(MAGIC) {
-        return Err(Error::invalid(format!("{shown} is no journal of a transfer; expected one, or a new name")));
+        return Err(Error::invalid(format!(
+            "{shown} is no journal of a transfer; expected one, or a new name"
+        )));
     }
     if head != wanted {
         let message = format!("the journal {shown} has the form {}, expected {VERSION}", head[MAGIC.len()]);
@@ -143,7 +145,8 @@ pub(super) fn replay(mut file: &File, path: &Path, of: &[u8], boot: &[u8]) -> Re
         }
         _ => return Err(damaged(&shown, input.at)),
     };
-    let mut replay = Replay { state: State::default(), unsure: Vec::new(), boot: Vec::new(), now: boot.to_vec() };
+    let mut replay =
+        Replay { state: State::default(), unsure: Vec::new(), boot: Vec::new(), now: boot.to_vec() };
     while input.at < size {
         let at = input.at;
         match input.record().map_err(failed)? {
@@ -170,7 +173,19 @@ fn rest_is_broken(mut file: &File, from: u64) -> io::Result<bool> {
     let mut rest = Vec::new();
     file.read_to_end(&mut rest)?;
     // A frame of nothing but a kind is too short to be told from chance.
-    let record = |at: usize| matches!(unframe(&rest[at..]), Framed::Record(Record::Header { .. } | Record::Session { .. } | Record::Done { .. } | Record::Part { .. } | Record::Dropped { .. }, _));
+    let record = |at: usize| {
+        matches!(
+            unframe(&rest[at..]),
+            Framed::Record(
+                Record::Header { .. }
+                    | Record::Session { .. }
+                    | Record::Done { .. }
+                    | Record::Part { .. }
+                    | Record::Dropped { .. },
+                _
+            )
+        )
+    };
     Ok(!(0..rest.len()).any(record))
 }
 

@@ -14,7 +14,11 @@ fn identity(size: u64) -> Identity {
 }
 
 fn done(path: &str, size: u64) -> Record {
-    Record::Done { path: path.into(), source: identity(size), checksum: Some("MD5:cabe45dcc9ae5b66ba86600cca6b8ba8".parse().unwrap()) }
+    Record::Done {
+        path: path.into(),
+        source: identity(size),
+        checksum: Some("MD5:cabe45dcc9ae5b66ba86600cca6b8ba8".parse().unwrap()),
+    }
 }
 
 fn part(path: &str, size: u64, ranges: &str) -> Record {

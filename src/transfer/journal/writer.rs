@@ -49,11 +49,13 @@ impl Writer {
         let (orders, receiver) = channel();
         let failed = Arc::<Mutex<Option<Error>>>::default();
         let told = Arc::clone(&failed);
-        std::thread::Builder::new().name("gridftp-journal".into()).spawn(move || write_all(file, &receiver, |error| {
-            let error = Error::local("cannot write the journal", &path, error, Side::Local);
-            tracing::error!(%error, "what is done from now on is not remembered");
-            told.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        }))?;
+        std::thread::Builder::new().name("gridftp-journal".into()).spawn(move || {
+            write_all(file, &receiver, |error| {
+                let error = Error::local("cannot write the journal", &path, error, Side::Local);
+                tracing::error!(%error, "what is done from now on is not remembered");
+                told.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            })
+        })?;
         Ok(Self { orders: Mutex::new(orders), failed })
     }
 
@@ -66,7 +68,11 @@ impl Writer {
         self.order(Order::Append(record));
     }
 
-    pub(super) async fn checkpoint(&self, sync: impl FnOnce() -> io::Result<()> + Send + 'static, end: End) -> Result<()> {
+    pub(super) async fn checkpoint(
+        &self,
+        sync: impl FnOnce() -> io::Result<()> + Send + 'static,
+        end: End,
+    ) -> Result<()> {
         let (done, is_done) = oneshot::channel();
         self.order(Order::Checkpoint { sync: Box::new(sync), end, done });
         let ended = is_done.await;
@@ -117,7 +123,7 @@ fn write_all(file: File, orders: &Receiver<Order>, failed: impl Fn(io::Error)) {
                         write(&file, &buffer)?;
                         file.sync_data()
                     };
-                    
+
                     if let Err(error) = checkpoint() {
                         broken = true;
                         failed(error);

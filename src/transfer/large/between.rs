@@ -95,7 +95,9 @@ async fn move_file(
     let before = stored.total_bytes();
     let mut transfer = match builder.await {
         // What was there is not there any more.
-        Err(error) if !stored.is_empty() && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Truncated) => {
+        Err(error)
+            if !stored.is_empty() && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Truncated) =>
+        {
             *stored = RangeSet::new();
             return Err(error.with_transient(true));
         }
@@ -117,7 +119,14 @@ async fn move_file(
     }
 }
 
-async fn finish(job: &Arc<Job>, item: &Item, from: &Remote, to: &Remote, url: &Url, temporary: &Url) -> Result<Moved> {
+async fn finish(
+    job: &Arc<Job>,
+    item: &Item,
+    from: &Remote,
+    to: &Remote,
+    url: &Url,
+    temporary: &Url,
+) -> Result<Moved> {
     let facts = from.facts(&item.path).await?;
     let now = facts.as_ref().and_then(|facts| facts.size);
     let same = facts.as_ref().is_some_and(|facts| facts.size == item.size && facts.modified == item.modified);
@@ -136,7 +145,8 @@ async fn finish(job: &Arc<Job>, item: &Item, from: &Remote, to: &Remote, url: &U
     }
     let mut checksum = None;
     if let Some(algorithm) = &job.algorithm {
-        let (theirs, ours) = tokio::try_join!(from.checksum(url, algorithm), to.checksum(temporary, algorithm))?;
+        let (theirs, ours) =
+            tokio::try_join!(from.checksum(url, algorithm), to.checksum(temporary, algorithm))?;
         if theirs != ours {
             return Err(differs("the copy differs", &theirs, &ours).with_url(temporary));
         }

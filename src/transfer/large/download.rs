@@ -44,7 +44,9 @@ struct Download {
 }
 
 pub(super) async fn download(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Broken> {
-    let (End::Remote(from), End::Local(to)) = (job.source(item), &job.to) else { return Err(wrong_ends().into()) };
+    let (End::Remote(from), End::Local(to)) = (job.source(item), &job.to) else {
+        return Err(wrong_ends().into());
+    };
     let url = from.url(&item.path)?;
     let half = item.half.take().filter(|half| half.size == item.size && half.modified == item.modified);
     let there = half.map(|half| half.ranges).unwrap_or_default();
@@ -212,7 +214,8 @@ impl Download {
             }
         }
         if ordered && self.size.is_some() && self.pieces.left(id) > 0 {
-            let message = format!("{} bytes of the part up to {} did not come", self.pieces.left(id), range.end);
+            let message =
+                format!("{} bytes of the part up to {} did not come", self.pieces.left(id), range.end);
             return Err(Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Source));
         }
         Ok(())
@@ -236,7 +239,12 @@ impl Download {
     }
 
     /// Compares, and gives the file its name.
-    async fn finish(&self, job: &Arc<Job>, item: &Item, theirs: Option<JoinHandle<Result<Checksum>>>) -> Result<Moved> {
+    async fn finish(
+        &self,
+        job: &Arc<Job>,
+        item: &Item,
+        theirs: Option<JoinHandle<Result<Checksum>>>,
+    ) -> Result<Moved> {
         let written = self.sink.written();
         let size = self.size.unwrap_or_else(|| written.contiguous_from(0));
         if !written.complement(size).is_empty() {

@@ -69,7 +69,10 @@ fn in_order(job: &Job) -> bool {
 
 /// Whether what there is of a file is of no use after that error.
 fn spoils(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::ChecksumMismatch | ErrorKind::Truncated | ErrorKind::NotFound | ErrorKind::NoSpace)
+    matches!(
+        error.kind(),
+        ErrorKind::ChecksumMismatch | ErrorKind::Truncated | ErrorKind::NotFound | ErrorKind::NoSpace
+    )
 }
 
 fn differs(what: &'static str, source: &Checksum, copy: &Checksum) -> Error {
@@ -79,7 +82,9 @@ fn differs(what: &'static str, source: &Checksum, copy: &Checksum) -> Error {
 
 /// The source is not what it was when it was planned.
 fn changed(was: Option<u64>, is: Option<u64>) -> Error {
-    let shown = |size: Option<u64>| size.map_or_else(|| "an unknown size".to_owned(), |size| format!("{size} bytes"));
-    let message = format!("the source changed while it was copied: it had {}, and has {} now", shown(was), shown(is));
+    let shown =
+        |size: Option<u64>| size.map_or_else(|| "an unknown size".to_owned(), |size| format!("{size} bytes"));
+    let message =
+        format!("the source changed while it was copied: it had {}, and has {} now", shown(was), shown(is));
     Error::new(ErrorKind::Truncated, Phase::Verify, message).with_side(Side::Source)
 }

@@ -41,7 +41,8 @@ pub(super) async fn relay(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Brok
     let new_bytes = watched.bytes() > start && !spoils(&error);
     if again && !spoils(&error) {
         // How much of it is there is asked when it is gone on with.
-        item.half = Some(Half { size: item.size, modified: item.modified, ranges: crate::types::RangeSet::new() });
+        item.half =
+            Some(Half { size: item.size, modified: item.modified, ranges: crate::types::RangeSet::new() });
     } else {
         watched.is_at(0);
         to.remove_temporary(&temporary).await;
@@ -55,7 +56,11 @@ async fn there(to: &Remote, temporary: &Url, size: Option<u64>) -> Result<u64> {
     match to.client.size(temporary).await {
         // The last bytes are sent again: a put has to end with some.
         Ok(there) => Ok(size.map_or(0, |size| there.min(size.saturating_sub(1)))),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported | ErrorKind::Refused) => Ok(0),
+        Err(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported | ErrorKind::Refused) =>
+        {
+            Ok(0)
+        }
         Err(error) => Err(error),
     }
 }

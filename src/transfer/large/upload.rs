@@ -49,13 +49,18 @@ struct Upload {
 }
 
 pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Broken> {
-    let (End::Local(from), End::Remote(to)) = (job.source(item), &job.to) else { return Err(wrong_ends().into()) };
+    let (End::Local(from), End::Remote(to)) = (job.source(item), &job.to) else {
+        return Err(wrong_ends().into());
+    };
     let path = from.path(&item.path);
     let temporary = to.temporary(&item.path, job.tag)?;
     // What it is now, not when it was planned.
     let looked_at = path.clone();
     let facts = blocking(move || local::regular_facts(&looked_at)).await?;
-    let half = item.half.take().filter(|half| half.size == Some(facts.size) && half.modified == Some(facts.modified));
+    let half = item
+        .half
+        .take()
+        .filter(|half| half.size == Some(facts.size) && half.modified == Some(facts.modified));
     (item.size, item.modified, item.mode) = (Some(facts.size), Some(facts.modified), Some(facts.mode));
     let there = match half {
         Some(half) => job.unless_ended(still_there(to, &temporary, half.ranges, facts.size)).await?,
@@ -126,7 +131,9 @@ async fn still_there(to: &Remote, temporary: &Url, ranges: RangeSet, size: u64) 
         Ok(there) => there,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(RangeSet::new()),
         // A server that cannot say so: it is sent again.
-        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Refused) => return Ok(RangeSet::new()),
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Refused) => {
+            return Ok(RangeSet::new());
+        }
         Err(error) => return Err(error),
     };
     if !to.is_gridftp() {
@@ -134,7 +141,11 @@ async fn still_there(to: &Remote, temporary: &Url, ranges: RangeSet, size: u64) 
         return Ok(std::iter::once(0..there.min(size)).collect());
     }
     // A server may have lost what it had not written to disk.
-    Ok(ranges.iter().map(|range| range.start..range.end.min(there)).filter(|range| range.start < range.end).collect())
+    Ok(ranges
+        .iter()
+        .map(|range| range.start..range.end.min(there))
+        .filter(|range| range.start < range.end)
+        .collect())
 }
 
 fn wrong_ends() -> Error {

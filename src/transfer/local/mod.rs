@@ -79,7 +79,8 @@ pub(super) fn facts_of_source(path: &Path) -> Result<Option<Facts>> {
 
 /// What a file is that is to be read.
 pub(super) fn regular_facts(path: &Path) -> Result<Facts> {
-    let found = std::fs::metadata(path).map_err(|error| Error::local("cannot look at", path, error, Side::Source))?;
+    let found =
+        std::fs::metadata(path).map_err(|error| Error::local("cannot look at", path, error, Side::Source))?;
     let facts = facts_of(&found);
     check_regular(path, &facts)?;
     Ok(facts)
@@ -100,7 +101,11 @@ fn check_regular(path: &Path, facts: &Facts) -> Result<()> {
 pub(super) fn is_there(path: &Path) -> Result<bool> {
     match std::fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error)
+            if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+        {
+            Ok(false)
+        }
         Err(error) => Err(Error::local("cannot look at", path, error, Side::Source)),
     }
 }

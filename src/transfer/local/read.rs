@@ -39,7 +39,8 @@ pub(in crate::transfer) fn read_small(path: &Path) -> Result<(Bytes, Facts)> {
 fn changed(path: &Path) -> Error {
     use std::os::unix::ffi::OsStrExt as _;
     let shown = crate::error::Escaped(path.as_os_str().as_bytes()).to_string();
-    Error::new(ErrorKind::Truncated, Phase::LocalFile, format!("{shown} changed while it was read")).with_side(Side::Source)
+    Error::new(ErrorKind::Truncated, Phase::LocalFile, format!("{shown} changed while it was read"))
+        .with_side(Side::Source)
 }
 
 /// Fills a buffer from a place in a file on, as far as the file goes.

@@ -64,15 +64,19 @@ impl Root {
         if path.is_dir() {
             let shown = Escaped(path.as_os_str().as_bytes()).to_string();
             let message = format!("{shown} is a folder; expected the name of a file, or a slash at the end");
-            return Err(Error::new(ErrorKind::IsADirectory, Phase::LocalFile, message).with_side(Side::Destination));
+            return Err(
+                Error::new(ErrorKind::IsADirectory, Phase::LocalFile, message).with_side(Side::Destination)
+            );
         }
         let Some(name) = path.file_name() else {
             let shown = Escaped(path.as_os_str().as_bytes()).to_string();
             return Err(Error::invalid(format!("{shown} does not end with the name of a file")));
         };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let folder =
+            path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         if create {
-            std::fs::create_dir_all(folder).map_err(|error| failed("cannot make the folder", folder, error))?;
+            std::fs::create_dir_all(folder)
+                .map_err(|error| failed("cannot make the folder", folder, error))?;
         }
         let opened = open_dir(folder).map_err(|error| failed("cannot open the folder", folder, error))?;
         let root = Self { folder: Some(opened), path: folder.to_owned(), last: Mutex::default() };
@@ -137,10 +141,13 @@ impl Root {
 
     /// Where something is, or is to be.
     pub(super) fn place(&self, path: &[u8]) -> Result<Place> {
-        let parts_are_names = path.split(|&byte| byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."));
+        let parts_are_names =
+            path.split(|&byte| byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."));
         if path.is_empty() || path.contains(&0) || !parts_are_names {
             let message = format!("\"{}\" is no path below a folder", Escaped(path));
-            return Err(Error::new(ErrorKind::InvalidInput, Phase::LocalFile, message).with_side(Side::Destination));
+            return Err(
+                Error::new(ErrorKind::InvalidInput, Phase::LocalFile, message).with_side(Side::Destination)
+            );
         }
         let (above, name) = match path.iter().rposition(|&byte| byte == b'/') {
             Some(at) => (&path[..at], &path[at + 1..]),
@@ -157,7 +164,8 @@ impl Root {
         }
         let folder = self.enter(above).map_err(|error| self.failed("cannot enter", above, error))?;
         let folder = Arc::new(folder);
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((above.to_vec(), Arc::clone(&folder)));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((above.to_vec(), Arc::clone(&folder)));
         Ok(Place { folder: Some(folder), root: None, name: name.to_vec() })
     }
 
@@ -173,11 +181,13 @@ impl Root {
             let stat = match rustix::fs::statat(folder, &place.name[..], AtFlags::empty()) {
                 Ok(stat) => stat,
                 // A link that leads nowhere is something all the same.
-                Err(Errno::NOENT) => match rustix::fs::statat(folder, &place.name[..], AtFlags::SYMLINK_NOFOLLOW) {
-                    Ok(stat) => stat,
-                    Err(Errno::NOENT) => return Ok(None),
-                    Err(error) => return Err(failed(error.into())),
-                },
+                Err(Errno::NOENT) => {
+                    match rustix::fs::statat(folder, &place.name[..], AtFlags::SYMLINK_NOFOLLOW) {
+                        Ok(stat) => stat,
+                        Err(Errno::NOENT) => return Ok(None),
+                        Err(error) => return Err(failed(error.into())),
+                    }
+                }
                 Err(error) => return Err(failed(error.into())),
             };
             Ok(Some(of_stat(&stat)))
@@ -199,8 +209,10 @@ impl Root {
                 Some(facts) if facts.kind == ReportKind::Folder => Ok(()),
                 _ => {
                     let shown = Escaped(self.shown(path).as_os_str().as_bytes()).to_string();
-                    let message = format!("cannot make the folder {shown}: there is something else of that name");
-                    Err(Error::new(ErrorKind::NotADirectory, Phase::LocalFile, message).with_side(Side::Destination))
+                    let message =
+                        format!("cannot make the folder {shown}: there is something else of that name");
+                    Err(Error::new(ErrorKind::NotADirectory, Phase::LocalFile, message)
+                        .with_side(Side::Destination))
                 }
             },
             Err(error) => Err(failed(error.into())),
@@ -258,11 +270,16 @@ impl Root {
     }
 
     /// The checksum of a file that is there.
-    pub(in crate::transfer) fn checksum(&self, path: &[u8], algorithm: &ChecksumAlgorithm) -> Result<Checksum> {
+    pub(in crate::transfer) fn checksum(
+        &self,
+        path: &[u8],
+        algorithm: &ChecksumAlgorithm,
+    ) -> Result<Checksum> {
         let failed = |error: io::Error| self.failed("cannot read", path, error);
         let place = self.place(path)?;
         let folder = place.folder().map_err(failed)?;
-        let file = rustix::fs::openat(folder, &place.name[..], OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let file =
+            rustix::fs::openat(folder, &place.name[..], OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let file = std::fs::File::from(file.map_err(|error| failed(error.into()))?);
         hash_open(&file, algorithm).map_err(|error| match error {
             Broken::Io(error) => failed(error),
@@ -279,7 +296,11 @@ impl Root {
     }
 }
 
-pub(super) fn set_attributes(file: BorrowedFd<'_>, mode: Option<u32>, modified: Option<SystemTime>) -> io::Result<()> {
+pub(super) fn set_attributes(
+    file: BorrowedFd<'_>,
+    mode: Option<u32>,
+    modified: Option<SystemTime>,
+) -> io::Result<()> {
     if let Some(mode) = mode {
         rustix::fs::fchmod(file, Mode::from_raw_mode(mode & 0o7777))?;
     }
@@ -321,14 +342,11 @@ fn of_stat(stat: &rustix::fs::Stat) -> Facts {
     let nanos = std::time::Duration::from_nanos(stat.st_mtime_nsec);
     let modified = match u64::try_from(stat.st_mtime) {
         Ok(seconds) => SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds) + nanos,
-        Err(_) => SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(stat.st_mtime.unsigned_abs()) + nanos,
+        Err(_) => {
+            SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(stat.st_mtime.unsigned_abs()) + nanos
+        }
     };
-    Facts {
-        kind,
-        size: u64::try_from(stat.st_size).unwrap_or(0),
-        modified,
-        mode: stat.st_mode & 0o7777,
-    }
+    Facts { kind, size: u64::try_from(stat.st_size).unwrap_or(0), modified, mode: stat.st_mode & 0o7777 }
 }
 
 /// Gives a file its name: in place of another one, or only where there is none.

@@ -109,15 +109,24 @@ impl Iterator for Scan {
         let path = error.path().unwrap_or(&self.root).to_owned();
         let below = self.below(&path);
         if error.loop_ancestor().is_some() {
-            return Some(Ok(Found { path: below, kind: Kind::Loop, mode: 0, modified: SystemTime::UNIX_EPOCH }));
+            return Some(Ok(Found {
+                path: below,
+                kind: Kind::Loop,
+                mode: 0,
+                modified: SystemTime::UNIX_EPOCH,
+            }));
         }
         let error = match error.into_io_error() {
             // Is it the link that leads nowhere? Then the words say so.
-            Some(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) => {
+            Some(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) =>
+            {
                 Error::local("the link leads nowhere:", &path, error, Side::Source)
             }
             Some(error) => Error::local("cannot look at", &path, error, Side::Source),
-            None => Error::new(ErrorKind::LocalIo, Phase::LocalFile, "a folder could not be read").with_side(Side::Source),
+            None => Error::new(ErrorKind::LocalIo, Phase::LocalFile, "a folder could not be read")
+                .with_side(Side::Source),
         };
         Some(Err((below, error)))
     }

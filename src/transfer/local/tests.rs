@@ -14,7 +14,9 @@ fn scan(root: &Path, links: Links) -> Vec<(String, String)> {
     let mut found: Vec<_> = Scan::new(root.to_owned(), links)
         .map(|found| match found {
             Ok(found) => (String::from_utf8_lossy(&found.path).into_owned(), format!("{:?}", found.kind)),
-            Err((path, error)) => (String::from_utf8_lossy(&path).into_owned(), format!("{:?}", error.kind())),
+            Err((path, error)) => {
+                (String::from_utf8_lossy(&path).into_owned(), format!("{:?}", error.kind()))
+            }
         })
         .collect();
     found.sort();
@@ -46,7 +48,10 @@ fn links_are_followed_copied_or_left_out() {
         ])
     );
     let copied = scan(root, Links::Copy);
-    assert!(copied.iter().any(|(path, kind)| path == "real/up" && kind == "Link { target: Some([46, 46]) }"), "{copied:?}");
+    assert!(
+        copied.iter().any(|(path, kind)| path == "real/up" && kind == "Link { target: Some([46, 46]) }"),
+        "{copied:?}"
+    );
     assert_eq!(copied.len(), 5);
     assert_eq!(scan(root, Links::Skip).iter().filter(|(_, kind)| kind == "Link { target: None }").count(), 3);
     // A root that is a link is what it leads to.
@@ -97,7 +102,8 @@ fn nothing_is_written_outside_of_the_folder() {
 fn small_files_are_whole_or_not_there() {
     let dir = tempfile::tempdir().unwrap();
     let root = Root::of_folder(dir.path(), false, false).unwrap();
-    let attributes = Attributes { mode: Some(0o640), modified: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(5)) };
+    let attributes =
+        Attributes { mode: Some(0o640), modified: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(5)) };
     write_small(&root, b"f", 1, b"one", attributes, true, false).unwrap();
     let facts = root.facts(b"f").unwrap().unwrap();
     assert_eq!((facts.mode, facts.size), (0o640, 3));

@@ -118,7 +118,13 @@ impl Writer {
     /// Opens what is there of a file, or a new one. Blocks.
     ///
     /// Of a half file only the given ranges count, and only as far as it is that long.
-    pub(in crate::transfer) fn open(root: &Root, path: &[u8], tag: u64, size: Option<u64>, there: &RangeSet) -> Result<Self> {
+    pub(in crate::transfer) fn open(
+        root: &Root,
+        path: &[u8],
+        tag: u64,
+        size: Option<u64>,
+        there: &RangeSet,
+    ) -> Result<Self> {
         let place = root.place(path)?;
         let failed = |doing, error: io::Error| root.failed(doing, path, error);
         let folder = place.folder().map_err(|error| failed("cannot write", error))?;
@@ -126,8 +132,11 @@ impl Writer {
         let (file, in_place, written) = match special(&place) {
             Some(file) => (file.map_err(|error| failed("cannot open", error))?, true, RangeSet::new()),
             None => {
-                let (file, written) = half(&place, &temporary, there).map_err(|error| failed("cannot write", error))?;
-                if let Err(error) = replaced_mode(&place).and_then(|_| size.map_or(Ok(()), |size| reserve(&file, size))) {
+                let (file, written) =
+                    half(&place, &temporary, there).map_err(|error| failed("cannot write", error))?;
+                if let Err(error) =
+                    replaced_mode(&place).and_then(|_| size.map_or(Ok(()), |size| reserve(&file, size)))
+                {
                     let _ = rustix::fs::unlinkat(folder, &temporary[..], AtFlags::empty());
                     return Err(failed("cannot write", error));
                 }
@@ -203,7 +212,13 @@ impl Writer {
     }
 
     /// Gives the whole file its name.
-    pub(in crate::transfer) async fn finish(&self, size: u64, attributes: Attributes, replace: bool, fsync: bool) -> Result<()> {
+    pub(in crate::transfer) async fn finish(
+        &self,
+        size: u64,
+        attributes: Attributes,
+        replace: bool,
+        fsync: bool,
+    ) -> Result<()> {
         self.flush().await?;
         let (shared, temporary) = (Arc::clone(&self.root), self.temporary.clone());
         blocking(move || shared.finish(&temporary, size, attributes, replace, fsync)).await
@@ -265,7 +280,10 @@ impl Shared {
                             }
                             Err(error) => {
                                 let error = self.failure("cannot write", error);
-                                self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                                self.failed
+                                    .lock()
+                                    .unwrap_or_else(PoisonError::into_inner)
+                                    .get_or_insert(error);
                             }
                         }
                     }
@@ -277,14 +295,24 @@ impl Shared {
         }
     }
 
-    fn finish(&self, temporary: &[u8], size: u64, attributes: Attributes, replace: bool, fsync: bool) -> Result<()> {
+    fn finish(
+        &self,
+        temporary: &[u8],
+        size: u64,
+        attributes: Attributes,
+        replace: bool,
+        fsync: bool,
+    ) -> Result<()> {
         if self.in_place {
             return Ok(());
         }
         let failed = |doing: &str, error: io::Error| self.failure(doing, error);
         let found = self.file.metadata().map_err(|error| failed("cannot look at", error))?.size();
         if found != size {
-            let message = format!("{size} bytes were to be written to {}, and the file has {found}", self.shown.display());
+            let message = format!(
+                "{size} bytes were to be written to {}, and the file has {found}",
+                self.shown.display()
+            );
             return Err(Error::new(ErrorKind::Truncated, Phase::Verify, message).with_side(Side::Destination));
         }
         let write = || -> io::Result<()> {
@@ -304,7 +332,8 @@ fn special(place: &Place) -> Option<io::Result<File>> {
     use rustix::fs::FileType;
     let kind = FileType::from_raw_mode(stat.st_mode);
     matches!(kind, FileType::Fifo | FileType::CharacterDevice | FileType::BlockDevice).then(|| {
-        let opened = rustix::fs::openat(folder, &place.name[..], OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+        let opened =
+            rustix::fs::openat(folder, &place.name[..], OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
         let file = File::from(opened?);
         debug_assert!(!file.metadata()?.file_type().is_socket());
         Ok(file)

@@ -163,10 +163,11 @@ async fn compare(job: Arc<Job>, files: Vec<(Item, Bytes)>) {
             Err(error) => failed(&job, item, error),
         }
     }
-    let mut many = match job.unless_ended(from.client.checksum_many(urls, algorithm.clone()).into_future()).await {
-        Ok(many) => many,
-        Err(error) => return ended(&job, asked.into_iter().flatten().map(|(item, _)| item), &error),
-    };
+    let mut many =
+        match job.unless_ended(from.client.checksum_many(urls, algorithm.clone()).into_future()).await {
+            Ok(many) => many,
+            Err(error) => return ended(&job, asked.into_iter().flatten().map(|(item, _)| item), &error),
+        };
     let mut writing = JoinSet::new();
     while let Ok(Some(outcome)) = job.unless_ended(async { Ok(many.next_outcome().await) }).await {
         let Some((item, contents)) = asked.get_mut(outcome.index).and_then(Option::take) else { continue };
@@ -197,8 +198,11 @@ async fn store_one(job: Arc<Job>, item: Item, contents: Bytes, theirs: Option<Ch
         if let Some(theirs) = expected {
             let ours = hash(theirs.algorithm(), &contents)?;
             if ours != theirs {
-                let message = format!("what came differs: the source's checksum is {theirs}, that of the copy {ours}");
-                return Err(Error::new(ErrorKind::ChecksumMismatch, Phase::Verify, message).with_side(Side::Local));
+                let message =
+                    format!("what came differs: the source's checksum is {theirs}, that of the copy {ours}");
+                return Err(
+                    Error::new(ErrorKind::ChecksumMismatch, Phase::Verify, message).with_side(Side::Local)
+                );
             }
         }
         local::write_small(root, path, tag, &contents, attributes, replace, fsync)

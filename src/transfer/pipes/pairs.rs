@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{Leave, ended, failed};
 use crate::error::{Error, ErrorKind, Phase};
+use crate::transfer::End;
 use crate::transfer::job::Job;
 use crate::transfer::queue::Item;
-use crate::transfer::End;
 
 /// Files that are handed over together.
 const TOGETHER: usize = 500;
@@ -69,7 +69,8 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
     let left: Vec<Item> = items.into_iter().flatten().collect();
     if !left.is_empty() {
         let forgotten = || {
-            Error::new(ErrorKind::Internal, Phase::Data, "a pair of a pipeline was forgotten").with_transient(true)
+            Error::new(ErrorKind::Internal, Phase::Data, "a pair of a pipeline was forgotten")
+                .with_transient(true)
         };
         let error = job.stopped().map_or_else(forgotten, Job::ended_early);
         ended(job, left, &error);

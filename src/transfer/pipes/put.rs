@@ -68,10 +68,12 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
         Ok(())
     });
     let _ = tokio::join!(feeding, outcomes);
-    let left: Vec<_> = asked.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, (item, ..))| item).collect();
+    let left: Vec<_> =
+        asked.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, (item, ..))| item).collect();
     if !left.is_empty() {
         let forgotten = || {
-            Error::new(ErrorKind::Internal, Phase::Data, "a file of a pipeline was forgotten").with_transient(true)
+            Error::new(ErrorKind::Internal, Phase::Data, "a file of a pipeline was forgotten")
+                .with_transient(true)
         };
         let error = job.stopped().map_or_else(forgotten, Job::ended_early);
         ended(job, left, &error);
@@ -83,7 +85,14 @@ fn take(asked: &Asked, index: u64) -> Option<(Item, u64, Option<Checksum>)> {
 }
 
 /// Reads files ahead, and hands them over as there is room.
-async fn feed(job: &Arc<Job>, leave: &Leave<'_>, from: &LocalEnd, to: &Remote, sender: PutManySender, asked: &Asked) {
+async fn feed(
+    job: &Arc<Job>,
+    leave: &Leave<'_>,
+    from: &LocalEnd,
+    to: &Remote,
+    sender: PutManySender,
+    asked: &Asked,
+) {
     let mut reading = JoinSet::new();
     let mut next = 0;
     loop {
@@ -133,7 +142,13 @@ async fn feed(job: &Arc<Job>, leave: &Leave<'_>, from: &LocalEnd, to: &Remote, s
     }
 }
 
-fn put_file(job: &Job, to: &Remote, item: &Item, contents: Bytes, checksum: Option<Checksum>) -> Result<PutFile> {
+fn put_file(
+    job: &Job,
+    to: &Remote,
+    item: &Item,
+    contents: Bytes,
+    checksum: Option<Checksum>,
+) -> Result<PutFile> {
     let preserve = job.choices.preserve;
     let mut file = PutFile::new(to.url(&item.path)?, contents);
     file.mode = item.mode.filter(|_| preserve.mode);

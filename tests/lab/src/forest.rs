@@ -13,8 +13,24 @@ use crate::{Error, Random, Result, sha256_file, write_random};
 
 /// Parts of names that programs get wrong.
 const ODD: [&[u8]; 18] = [
-    b"a b", b"  two", b"%41", b"100%", b"#x", b"q?", b"st*r", b"[x]", b"se;mi", b"back\\slash", b"quo'te", b"dou\"ble",
-    b"-dash", b"~tilde", b".hidden", b"a:b@c", b"$HOME", b"{b,c}",
+    b"a b",
+    b"  two",
+    b"%41",
+    b"100%",
+    b"#x",
+    b"q?",
+    b"st*r",
+    b"[x]",
+    b"se;mi",
+    b"back\\slash",
+    b"quo'te",
+    b"dou\"ble",
+    b"-dash",
+    b"~tilde",
+    b".hidden",
+    b"a:b@c",
+    b"$HOME",
+    b"{b,c}",
 ];
 
 /// Names beyond ASCII: the second one is not UTF-8.
@@ -157,7 +173,13 @@ pub fn manifest(root: &Path, follow: bool) -> Result<Manifest> {
     Ok(found)
 }
 
-fn look(folder: &Path, path: &mut Vec<u8>, follow: bool, above: &mut Vec<(u64, u64)>, found: &mut Manifest) -> Result<()> {
+fn look(
+    folder: &Path,
+    path: &mut Vec<u8>,
+    follow: bool,
+    above: &mut Vec<(u64, u64)>,
+    found: &mut Manifest,
+) -> Result<()> {
     let own = fs::metadata(folder).map_err(Error::io("looking at", folder))?;
     above.push((own.dev(), own.ino()));
     for entry in fs::read_dir(folder).map_err(Error::io("listing", folder))? {
@@ -170,7 +192,9 @@ fn look(folder: &Path, path: &mut Vec<u8>, follow: bool, above: &mut Vec<(u64, u
         let full = entry.path();
         let itself = fs::symlink_metadata(&full).map_err(Error::io("looking at", &full))?;
         let behind = if itself.is_symlink() && follow { fs::metadata(&full).ok() } else { None };
-        let loops = behind.as_ref().is_some_and(|behind| behind.is_dir() && above.contains(&(behind.dev(), behind.ino())));
+        let loops = behind
+            .as_ref()
+            .is_some_and(|behind| behind.is_dir() && above.contains(&(behind.dev(), behind.ino())));
         let shown = behind.filter(|_| !loops).unwrap_or(itself);
         let mode = shown.mode() & 0o7777;
         let modified = shown.mtime();
