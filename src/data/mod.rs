@@ -26,6 +26,7 @@ pub use builder::{GetBuilder, PutBuilder};
 pub use get::{Block, Get};
 pub use many::{GetMany, GetManyBuilder, ManyFile};
 pub use put::{Put, PutSummary};
+pub(crate) use put::is_device;
 pub use put_many::{PutFile, PutMany, PutManyBuilder, PutManyOutcome, PutManySender};
 pub use reader::Reader;
 pub use third_party::{ThirdParty, ThirdPartySummary};

@@ -300,10 +300,10 @@ fn placement(builder: &PutBuilder) -> Placement {
 }
 
 /// Whether a path leads to `/dev`, where what is written to was there before, and would be missed: a server that runs as root
-/// deletes `/dev/null` when it is told to.
-pub(super) fn is_device(path: &[u8]) -> bool {
+/// deletes `/dev/null` when it is told to. `/dev/shm` has files like any other folder.
+pub(crate) fn is_device(path: &[u8]) -> bool {
     let mut parts = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".");
-    path.starts_with(b"/") && parts.next().is_some_and(|part| part == b"dev")
+    path.starts_with(b"/") && parts.next().is_some_and(|part| part == b"dev") && parts.next() != Some(b"shm")
 }
 
 /// At least as long, in seconds.
@@ -376,10 +376,10 @@ mod tests {
 
     #[test]
     fn devices_are_told_by_their_folder() {
-        for path in ["/dev/null", "/dev/full", "//dev/x/y", "/./dev/null"] {
+        for path in ["/dev/null", "/dev/full", "//dev/x/y", "/./dev/null", "/dev", "/dev/shmem", "/dev/x/shm"] {
             assert!(is_device(path.as_bytes()), "{path}");
         }
-        for path in ["/device", "/home/dev/null", "dev/null", "/", ""] {
+        for path in ["/device", "/home/dev/null", "dev/null", "/", "", "/dev/shm/f", "//dev/./shm/a/b"] {
             assert!(!is_device(path.as_bytes()), "{path}");
         }
     }

@@ -328,7 +328,8 @@ async fn send(job: &Arc<Job>, item: Item) {
         let bytes = item.size.unwrap_or(0);
         return job.tally.copied(&item.path, ReportKind::File, bytes);
     }
-    let small = item.size.is_some_and(|size| size <= SMALL) && item.half.is_none();
+    let device = matches!(&job.to, End::Remote(to) if to.is_device(&item.path));
+    let small = item.size.is_some_and(|size| size <= SMALL) && item.half.is_none() && !device;
     tokio::select! {
         biased;
         stop = job.ended() => {

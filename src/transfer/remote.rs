@@ -7,6 +7,7 @@ use super::local::temporary_name;
 use super::location::url_below;
 use super::{Facts, Overwrite};
 use crate::client::Client;
+use crate::data::is_device;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::types::{Checksum, ChecksumAlgorithm, Entry, EntryKind, FeatureSet};
 use crate::url::Url;
@@ -73,6 +74,11 @@ impl Remote {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether what is written to is no file, but was there before and stays: a device. Nothing is exchanged for those.
+    pub(super) fn is_device(&self, path: &[u8]) -> bool {
+        self.url(path).is_ok_and(|url| is_device(&self.client.server_path(&url)))
     }
 
     /// Where a file is written to until it is whole: in the folder of its name.

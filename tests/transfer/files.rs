@@ -94,6 +94,38 @@ async fn one_file_that_fails_is_an_error() {
 }
 
 #[tokio::test]
+async fn devices_are_written_to_as_they_stand() {
+    use std::os::unix::fs::FileTypeExt as _;
+    let client = anonymous();
+    let server = Server::anonymous().start();
+    let here = tempfile::tempdir().unwrap();
+    // A node of our own where one can be made: a mistake would cost the machine its own.
+    let node = here.path().join("null");
+    let made = std::process::Command::new("mknod").arg(&node).args(["c", "1", "3"]).status().unwrap().success();
+    let node = if made { node.to_str().unwrap() } else { "/dev/null" };
+    let is_device = |path: &str| fs::symlink_metadata(path).unwrap().file_type().is_char_device();
+    let device = || is_device("/dev/null") && is_device(node);
+    for size in [10, 3 << 20] {
+        write_random(&server.dir().join("f"), 1, size).unwrap();
+        write_random(&here.path().join("f"), 1, size).unwrap();
+        let url = server.url("/dev/null");
+        for (from, to) in [
+            (server.url("f"), node),
+            (here.path().join("f").to_str().unwrap().to_owned(), node),
+            (here.path().join("f").to_str().unwrap().to_owned(), url.as_str()),
+        ] {
+            let report = client.transfer(&from, to).await.unwrap_or_else(|error| panic!("{from} {to}: {error}"));
+            report.check().unwrap();
+            assert_eq!(report.counts().bytes, size, "{from} {to}");
+            assert!(device(), "{from} {to}");
+        }
+        let between = client.transfer(server.url("f"), &url).await.unwrap_err();
+        assert_eq!(between.kind(), ErrorKind::Unsupported, "{between}");
+        assert!(device());
+    }
+}
+
+#[tokio::test]
 async fn existing_files_are_replaced_kept_or_compared() {
     use gridftp::transfer::Compare;
     let client = anonymous();

@@ -69,7 +69,7 @@ impl Walk {
         let deadline = self.choices.deadline();
         let work = async {
             match self.start().await {
-                Ok((url, lease)) => self.drive(url, lease, out.clone(), left).await,
+                Ok((url, unique, lease)) => self.drive(url, unique, lease, out.clone(), left).await,
                 Err(error) => drop(out.send(vec![Err(error)]).await),
             }
         };
@@ -82,7 +82,7 @@ impl Walk {
     }
 
     /// The first session, and what it has to say about the root.
-    async fn start(&mut self) -> Result<(Url, Exclusive)> {
+    async fn start(&mut self) -> Result<(Url, Option<Box<[u8]>>, Exclusive)> {
         let url = self.choices.checked()?;
         if !(1..=64).contains(&self.sessions) {
             let message = format!("{} sessions for a walk; expected 1 to 64", self.sessions);
@@ -92,7 +92,7 @@ impl Walk {
             loop {
                 let lease = self.choices.client.exclusive(&url, &self.choices.session).await?;
                 match self.check_root(&url, &lease).await {
-                    Ok(()) => return Ok(lease),
+                    Ok(unique) => return Ok((unique, lease)),
                     Err(error) if lease.is_reused() && died(&error) => {
                         tracing::debug!(%error, "a session of the pool was dead, trying another one");
                     }
@@ -100,14 +100,15 @@ impl Walk {
                 }
             }
         };
-        let lease = check.await.map_err(|error| error.with_url(&url))?;
-        Ok((url, lease))
+        let (unique, lease) = check.await.map_err(|error| error.with_url(&url))?;
+        Ok((url, unique, lease))
     }
 
-    /// Servers list a file as if it were in itself.
-    async fn check_root(&self, url: &Url, lease: &Exclusive) -> Result<()> {
+    /// Servers list a file as if it were in itself. Tells what the server knows the root by: a link to it may come in its
+    /// listing before it shows itself there.
+    async fn check_root(&self, url: &Url, lease: &Exclusive) -> Result<Option<Box<[u8]>>> {
         if !lease.features.mlst() {
-            return Ok(());
+            return Ok(None);
         }
         let reply =
             lease.control.command(Command::with("MLST", self.choices.client.server_path(url))?).await?;
@@ -115,7 +116,7 @@ impl Walk {
             Ok(entry) => entry,
             // MLSD will tell.
             Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Protocol) => {
-                return Ok(());
+                return Ok(None);
             }
             Err(error) => return Err(error),
         };
@@ -123,22 +124,28 @@ impl Walk {
             let message = "the root of a walk is a file; expected a folder";
             return Err(Error::new(ErrorKind::NotADirectory, Phase::Command, message).with_side(Side::Server));
         }
-        Ok(())
+        Ok(entry.unique().map(Into::into))
     }
 
     async fn drive(
         &self,
         url: Url,
+        unique: Option<Box<[u8]>>,
         lease: Exclusive,
         out: mpsc::Sender<Batch>,
         left: Option<mpsc::UnboundedSender<Left>>,
     ) {
+        let root = Folder::root(url.clone(), left);
+        if let Some(unique) = unique {
+            // The first time.
+            let _ = root.unique.set(unique);
+        }
         let (jobs, receiver) = mpsc::unbounded_channel();
         let (reports, mut heard) = mpsc::channel(REPORTS);
         let lister = Lister { choices: self.choices.clone(), jobs: Arc::new(Mutex::new(receiver)), reports };
         let mut driver = Driver {
             walk: self.clone(),
-            plan: Plan::new(Folder::root(url.clone(), left)),
+            plan: Plan::new(root),
             under_way: HashMap::new(),
             next_index: 0,
             ahead: 1,

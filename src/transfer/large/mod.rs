@@ -10,7 +10,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::Route;
+use super::{End, Route};
 use super::job::Job;
 use super::queue::Item;
 use crate::error::{Error, ErrorKind, Phase, Side};
@@ -49,7 +49,10 @@ pub(super) trait Shared: fmt::Debug + Send + Sync {
 
 /// Moves one file, and says what became of it.
 pub(super) async fn alone(job: &Arc<Job>, mut item: Item) {
+    let device = matches!(&job.to, End::Remote(to) if to.is_device(&item.path));
     let moved = match job.route {
+        Route::Upload if device => upload::into_device(job, &mut item).await,
+        _ if device => Err(no_device().into()),
         Route::Download => download::download(job, &mut item).await,
         Route::Upload => upload::upload(job, &mut item).await,
         Route::Between => between::between(job, &mut item).await,
@@ -60,6 +63,11 @@ pub(super) async fn alone(job: &Arc<Job>, mut item: Item) {
         Ok(Moved { bytes, checksum }) => job.copied(&item, bytes, checksum),
         Err(Broken { error, new_bytes }) => job.failed(item, error, new_bytes),
     }
+}
+
+fn no_device() -> Error {
+    let message = "a device at a server is written to from a local file only";
+    Error::new(ErrorKind::Unsupported, Phase::Input, message).with_side(Side::Destination)
 }
 
 /// The mode of data channels for a file from or to a server, where its blocks are to come in order or not.

@@ -125,6 +125,33 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
     }
 }
 
+/// Writes into a device as it stands: under no other name, nothing is deleted, and it has no size.
+pub(super) async fn into_device(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Broken> {
+    let (End::Local(from), End::Remote(to)) = (job.source(item), &job.to) else { return Err(wrong_ends().into()) };
+    let (path, url) = (from.path(&item.path), to.url(&item.path)?);
+    let looked_at = path.clone();
+    let facts = blocking(move || local::regular_facts(&looked_at)).await?;
+    let watched = job.tally.begin(&item.path, Some(facts.size));
+    let channels = &job.channels;
+    let work = async {
+        let put = to.client.put(&url).keep_incomplete(true).check_size(false).mode(channels.mode);
+        let put = put.protection(channels.protection).dcau(channels.dcau.clone());
+        let mut put = put.parallelism(channels.parallelism).tcp_buffer(channels.tcp_buffer).await?;
+        let mut reader = Reader::open(path, 0..facts.size, facts.size);
+        while let Some(block) = reader.next().await? {
+            let count = block.data.len();
+            put.write_at(block.offset, block.data).await?;
+            watched.moved(count);
+        }
+        put.finish().await
+    };
+    let summary = job.unless_ended(work).await.map_err(|error| {
+        watched.is_at(0);
+        Broken::from(error)
+    })?;
+    Ok(Moved { bytes: summary.bytes, checksum: None })
+}
+
 /// What of a half file is there still.
 async fn still_there(to: &Remote, temporary: &Url, ranges: RangeSet, size: u64) -> Result<RangeSet> {
     let there = match to.client.size(temporary).await {

@@ -23,7 +23,8 @@ const TMPFS: u64 = 0x0102_1994;
 /// Blocks that wait to be written. With what the network holds they bound the memory of a transfer.
 const WAITING: usize = 16;
 
-/// Writes a whole file beside its name, and gives it that. Blocks. Whatever fails, nothing is left, and what was there is.
+/// Writes a whole file beside its name, and gives it that. Blocks. Whatever fails, nothing is left, and what was there is. A
+/// device or pipe is written to as it stands.
 pub(in crate::transfer) fn write_small(
     root: &Root,
     path: &[u8],
@@ -33,7 +34,12 @@ pub(in crate::transfer) fn write_small(
     replace: bool,
     fsync: bool,
 ) -> Result<()> {
+    use std::io::Write as _;
     let place = root.place(path)?;
+    if let Some(file) = special(&place) {
+        let written = file.and_then(|mut file| file.write_all(contents));
+        return written.map_err(|error| root.failed("cannot write", path, error));
+    }
     let temporary = temporary_name(&place.name, tag);
     let write = || -> io::Result<()> {
         let folder = place.folder()?;
@@ -68,10 +74,7 @@ fn create(place: &Place, name: &[u8]) -> io::Result<File> {
 
 /// What a file gets before its name: the permissions that were asked for, or those of the file that it replaces.
 fn finish(file: &File, place: &Place, attributes: Attributes, fsync: bool) -> io::Result<()> {
-    let mode = match attributes.mode {
-        Some(mode) => Some(mode),
-        None => replaced_mode(place)?,
-    };
+    let mode = attributes.mode.or(replaced_mode(place)?);
     set_attributes(file.as_fd(), mode, attributes.modified)?;
     if fsync { file.sync_all() } else { Ok(()) }
 }
@@ -81,7 +84,10 @@ fn replaced_mode(place: &Place) -> io::Result<Option<u32>> {
         Ok(stat) => match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
             rustix::fs::FileType::RegularFile => Ok(Some(stat.st_mode & 0o7777)),
             rustix::fs::FileType::Directory => Err(io::ErrorKind::IsADirectory.into()),
-            _ => Ok(None),
+            // A link goes, and what it leads to stays.
+            rustix::fs::FileType::Symlink => Ok(None),
+            // It came to be there a moment ago.
+            _ => Err(io::Error::other("there is a device, pipe or socket of that name")),
         },
         Err(_) => Ok(None),
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use gridftp_lab::{Pki, Server, packages, percent_encode, sha256_file, write_random};
+use gridftp_lab::{Pki, Server, Tree, packages, percent_encode, sha256_file, write_random};
 
 use crate::{deps, step};
 use measure::Contest;
@@ -42,6 +42,16 @@ pub(crate) struct Args {
 enum What {
     /// One large file: get to /dev/null, get to a file, put (this is the default)
     Large,
+    /// A tree of many small files, copied both ways by examples/transfer.rs with its defaults, against globus-url-copy with
+    /// the flags that suit it best
+    Tree {
+        /// How many files
+        #[arg(long, value_name = "N", default_value_t = 2000)]
+        count: usize,
+        /// Of how many bytes each
+        #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+        bytes: u64,
+    },
     /// 2,000 files of 4 KiB, fetched by examples/bench_small.rs as `bench_small URL_BASE COUNT`; files f0, f1, …
     Small {
         /// How many files
@@ -60,6 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match args.what {
         None | Some(What::Large) => large(args, &lab),
         Some(What::Small { count, bytes }) => small(args, &lab, count, bytes),
+        Some(What::Tree { count, bytes }) => tree(args, &lab, count, bytes),
     }
 }
 
@@ -190,6 +201,46 @@ fn small(args: &Args, lab: &Lab, count: usize, bytes: u64) -> Result<()> {
     println!("{row} …");
     let result = contest.run(args.pairs)?;
     table::show(&[(row, result)], table::Unit::Files(count), args.pairs);
+    Ok(())
+}
+
+/// Files in folders of 1,000, down and up.
+fn tree(args: &Args, lab: &Lab, count: usize, bytes: u64) -> Result<()> {
+    let ours = step::build_release_example("transfer")?;
+    let files = (0..count).map(|number| (format!("d{}/f{number}", number / 1000), bytes));
+    println!("Making {count} files of {bytes} bytes …");
+    let tree = Tree::create(lab.path("source"), 1, files)?;
+    let (from, to) = (lab.path("source").display().to_string(), lab.path("copy").display().to_string());
+    let (from_url, to_url) = (lab.url("source"), lab.url("copy"));
+    let folder = |url: &str| format!("{url}/");
+    let peer_flags: [&[&str]; 2] = [&["-r", "-cd", "-cc", "4", "-fast"], &["-r", "-cd", "-cc", "8", "-pp", "-fast"]];
+    let cases = [
+        ("get", [&from_url, &to], [folder(&from_url), folder(&file_url(&to))], peer_flags[0]),
+        ("put", [&from, &to_url], [folder(&file_url(&from)), folder(&to_url)], peer_flags[1]),
+    ];
+    let mut results = Vec::new();
+    for (name, our_ends, peer_ends, flags) in cases {
+        let row = format!("{name} {count} x {bytes} bytes / guc {}", flags.join(" "));
+        if !row.contains(&args.row) {
+            continue;
+        }
+        let our_flags: Vec<&str> = args.ours.iter().map(String::as_str).collect();
+        let contest = Contest {
+            ours: &|| lab.command(&ours, &[&[our_ends[0].as_str(), our_ends[1].as_str()], &our_flags[..]].concat()),
+            peer: &|| lab.command(&lab.peer, &[flags, &[peer_ends[0].as_str(), peer_ends[1].as_str()]].concat()),
+            before: &|| measure::remove(&lab.path("copy")),
+            after: &|| {
+                let differences = tree.differences(&lab.path("copy"));
+                if let Some(first) = differences.first() {
+                    bail!("{} files differ: {first}", differences.len());
+                }
+                Ok(())
+            },
+        };
+        println!("{row} …");
+        results.push((row, contest.run(args.pairs)?));
+    }
+    table::show(&results, table::Unit::Files(count), args.pairs);
     Ok(())
 }
 
