@@ -1,5 +1,6 @@
 //! Many files of one server through one pipeline.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::IntoFuture;
 
@@ -108,13 +109,40 @@ impl Client {
 pub struct GetMany {
     client: Client,
     session: SessionOptions,
-    urls: Vec<Url>,
+    /// One of them, for what they have in common.
+    server: Url,
+    urls: Urls,
     pipeline: Pipeline,
     lease: Option<Exclusive>,
     lost: usize,
     deadline: Option<tokio::time::Instant>,
     /// It ended because the server does not reach this client.
     unreached: bool,
+}
+
+/// The URLs of files that have not had their turn. A pipeline that is fed may see millions.
+struct Urls {
+    /// The number of the first one in the list.
+    first: usize,
+    list: VecDeque<Url>,
+}
+
+impl Urls {
+    /// The number that the next one gets.
+    fn next(&self) -> usize {
+        self.first + self.list.len()
+    }
+
+    /// Files come in the order of their numbers.
+    fn forget_before(&mut self, index: usize) {
+        while self.first < index && self.list.pop_front().is_some() {
+            self.first += 1;
+        }
+    }
+
+    fn get<'a>(&'a self, index: usize, server: &'a Url) -> &'a Url {
+        index.checked_sub(self.first).and_then(|at| self.list.get(at)).unwrap_or(server)
+    }
 }
 
 impl GetMany {
@@ -149,7 +177,8 @@ impl GetMany {
         let mut many = Self {
             client: choices.client.clone(),
             session: choices.session.clone(),
-            urls,
+            server: url.clone(),
+            urls: Urls { first: 0, list: urls.into() },
             pipeline,
             lease: None,
             lost: 0,
@@ -168,15 +197,15 @@ impl GetMany {
     /// `InvalidInput` for a URL of another server or user.
     pub fn push(&mut self, url: impl IntoUrl) -> Result<()> {
         let url = url.into_url()?;
-        let first = &self.urls[0];
+        let first = &self.server;
         if url.endpoint() != first.endpoint() || url.user() != first.user() {
             let message =
                 format!("a pipeline is of one server; expected {}, got {}", first.endpoint(), url.endpoint());
             return Err(Error::invalid(message).with_url(&url));
         }
         let path = Bytes::copy_from_slice(&self.client.server_path(&url));
-        self.pipeline.push(Item { index: self.urls.len(), path });
-        self.urls.push(url);
+        self.pipeline.push(Item { index: self.urls.next(), path });
+        self.urls.list.push_back(url);
         Ok(())
     }
 
@@ -187,7 +216,7 @@ impl GetMany {
 
     async fn lease(&mut self) -> Result<&mut Exclusive> {
         if self.lease.is_none() {
-            let lease = self.client.exclusive(&self.urls[0], &self.session).await?;
+            let lease = self.client.exclusive(&self.server, &self.session).await?;
             self.lease = Some(lease);
         }
         self.lease.as_mut().ok_or_else(|| Error::new(ErrorKind::Internal, Phase::Command, "no session"))
@@ -213,10 +242,14 @@ impl GetMany {
             // If this is dropped now, nobody knows what the server has been told.
             lease.mark_broken();
             match self.pipeline.next_file(lease).await {
-                Ok(Some(Next::File(index))) => return Ok(Some((index, None))),
+                Ok(Some(Next::File(index))) => {
+                    self.urls.forget_before(index);
+                    return Ok(Some((index, None)));
+                }
                 Ok(Some(Next::Refused(index, error))) => {
                     lease.control.counters().transfers_failed.one_more();
-                    let error = error.with_url(&self.urls[index]);
+                    self.urls.forget_before(index);
+                    let error = error.with_url(self.urls.get(index, &self.server));
                     return Ok(Some((index, Some(error))));
                 }
                 Ok(None) => {
@@ -240,7 +273,7 @@ impl GetMany {
         self.unreached = open && self.pipeline.is_out_of_reach_so_far();
         self.lost += 1;
         if open || self.lost > LOST_SESSIONS || !may_go_on(&error) {
-            return Err(error.with_url(&self.urls[0]));
+            return Err(error.with_url(&self.server));
         }
         tracing::debug!(%error, "a pipeline goes on with another session");
         self.pipeline.restart();
@@ -274,7 +307,7 @@ impl Drop for GetMany {
 
 impl fmt::Debug for GetMany {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GetMany").field("files", &self.urls.len()).finish_non_exhaustive()
+        f.debug_struct("GetMany").field("files", &self.urls.next()).finish_non_exhaustive()
     }
 }
 
@@ -294,7 +327,7 @@ impl ManyFile<'_> {
 
     /// The file's URL.
     pub fn url(&self) -> &Url {
-        &self.many.urls[self.index]
+        self.many.urls.get(self.index, &self.many.server)
     }
 
     /// The next block, in the order of arrival. `None` once the whole file has arrived and was confirmed.
@@ -313,7 +346,7 @@ impl ManyFile<'_> {
         }
         let result = self.many.next_block().await;
         result.map_err(|error| {
-            let error = error.with_url(&self.many.urls[self.index]);
+            let error = error.with_url(self.many.urls.get(self.index, &self.many.server));
             self.refused = Some(error.clone());
             error
         })

@@ -376,7 +376,8 @@ mod tests {
 
     #[test]
     fn devices_are_told_by_their_folder() {
-        for path in ["/dev/null", "/dev/full", "//dev/x/y", "/./dev/null", "/dev", "/dev/shmem", "/dev/x/shm"] {
+        for path in ["/dev/null", "/dev/full", "//dev/x/y", "/./dev/null", "/dev", "/dev/shmem", "/dev/x/shm"]
+        {
             assert!(is_device(path.as_bytes()), "{path}");
         }
         for path in ["/device", "/home/dev/null", "dev/null", "/", "", "/dev/shm/f", "//dev/./shm/a/b"] {

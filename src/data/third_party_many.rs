@@ -7,6 +7,7 @@ use std::hash::BuildHasher as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -21,8 +22,10 @@ use crate::data::third_party_choices::{PairChoices, named, pair_setters};
 use crate::data::unseen::{Unseen, warn_of};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::options::{DataChannelAuth, ProtectionLevel, Timeouts, TransferMode};
-use crate::session::third_party_many::{Abandoned, Deleted, Item, Outcome, Pairs, delete};
+use crate::protocol::time::format_time;
+use crate::session::third_party_many::{Abandoned, Deleted, Item, Manner, Outcome, Pairs, delete};
 use crate::session::watch::{EXPLANATION_LIMIT, may_go_on, too_long, within};
+use crate::types::ChecksumAlgorithm;
 use crate::url::{IntoUrl, Url};
 
 /// Pairs of sessions that may be lost one after the other without any file in between.
@@ -38,10 +41,38 @@ pub struct ThirdPartyManyBuilder {
     choices: PairChoices,
     pairs: Result<Vec<(Url, Url)>>,
     tag: Option<Arc<str>>,
+    checksum: Option<ChecksumAlgorithm>,
+    replace: bool,
+    attributes: Vec<(Option<u32>, Option<SystemTime>)>,
 }
 
 impl ThirdPartyManyBuilder {
     pair_setters!();
+
+    /// The checksum that both servers compute of each file (CKSM, GFD.47), behind its transfer so that it costs no round trip.
+    /// A file whose checksums differ does not get its name: it is moved again, three times at most. Default: none, and sizes
+    /// are compared.
+    pub fn checksum(mut self, algorithm: impl Into<Option<ChecksumAlgorithm>>) -> Self {
+        self.checksum = algorithm.into();
+        self
+    }
+
+    /// Whether an old file is deleted (DELE) where the server refuses to rename over it, as dCache does. Without it that
+    /// refusal is the pair's error, `AlreadyExists`. Default: true.
+    pub fn replace(mut self, replace: bool) -> Self {
+        self.replace = replace;
+        self
+    }
+
+    /// Permission bits (SITE CHMOD) and times of the last change (MFMT, or SITE UTIME) for the files, in the order of the
+    /// pairs. That one cannot be set is no failure: see [`PairOutcome::attributes`]. Default: none.
+    pub fn attributes(
+        mut self,
+        attributes: impl IntoIterator<Item = (Option<u32>, Option<SystemTime>)>,
+    ) -> Self {
+        self.attributes = attributes.into_iter().collect();
+        self
+    }
 
     /// Part of the names of temporary files, for a caller who finds what a killed process has left by it.
     pub(crate) fn tag(mut self, tag: impl Into<Arc<str>>) -> Self {
@@ -108,7 +139,14 @@ impl Client {
         let pairs = pairs.into_iter().map(|(from, to)| Ok((from.into_url()?, to.into_url()?))).collect();
         let mut choices = PairChoices::new(self);
         choices.options.mode = TransferMode::ExtendedBlock;
-        ThirdPartyManyBuilder { choices, pairs, tag: None }
+        ThirdPartyManyBuilder {
+            choices,
+            pairs,
+            tag: None,
+            checksum: None,
+            replace: true,
+            attributes: Vec::new(),
+        }
     }
 }
 
@@ -125,6 +163,8 @@ pub struct PairOutcome {
     /// The file's size, equal on both sides, where they tell it; or why it is not there. The error's side and URL say which
     /// of the two servers it was.
     pub result: Result<Option<u64>>,
+    /// Whether the file has the [attributes](ThirdPartyManyBuilder::attributes) that were asked for.
+    pub attributes: Result<()>,
 }
 
 /// Many files on their way between two servers. They move whether or not anybody looks, until 64 outcomes wait.
@@ -159,16 +199,31 @@ impl ThirdPartyMany {
             }
         }
         let client = &builder.choices.client;
-        let path = |url| Bytes::copy_from_slice(&client.server_path(url));
+        let path = |url: &Url| Bytes::copy_from_slice(&client.server_path(url));
         let items = pairs.iter().enumerate();
-        let items = items.map(|(index, (from, to))| Item::new(index, path(from), path(to))).collect();
+        let mut attributes = builder.attributes.into_iter();
+        let item = |(index, (from, to)): (usize, &(Url, Url))| {
+            let (mode, modified) = attributes.next().unwrap_or_default();
+            if let Some(mode) = mode.filter(|&mode| mode > 0o7777) {
+                let message = format!("the mode {mode:#o}: expected permission bits up to 0o7777");
+                return Err(Error::invalid(message).with_url(to));
+            }
+            let modified = modified.map(format_time).transpose().map_err(|error| error.with_url(to))?;
+            Ok(Item::new(index, path(from), path(to)).with_attributes(mode, modified))
+        };
+        let items = items.map(item).collect::<Result<_>>()?;
+        let manner = Manner {
+            checksum: builder.checksum,
+            checksum_limit: client.timeouts().checksum_limit(),
+            replace: builder.replace,
+        };
         // Not a secret, only something that nobody else has.
         let random = || format!("{:016x}", RandomState::new().hash_one(std::process::id())).into();
         let tag: Arc<str> = builder.tag.unwrap_or_else(random);
         let (options, limits) = (builder.choices.options.clone(), builder.choices.limits());
         let (sender, outcomes) = mpsc::channel(UNREAD);
         let run = Run {
-            work: Pairs::new(items, Arc::clone(&tag), options, limits),
+            work: Pairs::new(items, Arc::clone(&tag), options, limits, manner),
             choices: builder.choices,
             told: vec![false; pairs.len()],
             pairs: Arc::clone(&pairs),
@@ -197,11 +252,12 @@ impl ThirdPartyMany {
 
     fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Option<PairOutcome>> {
         self.outcomes.poll_recv(cx).map(|outcome| {
-            let (index, result) = outcome?;
+            let (index, result, attributes) = outcome?;
             self.told += 1;
             let (source, destination) = self.pairs.get(index)?.clone();
             let result = result.map_err(named(&source, &destination));
-            Some(PairOutcome { index, source, destination, result })
+            let attributes = attributes.map_err(named(&source, &destination));
+            Some(PairOutcome { index, source, destination, result, attributes })
         })
     }
 
@@ -337,11 +393,12 @@ impl Run {
         match self.sender.try_send(outcome) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Closed(_)) => false,
-            Err(mpsc::error::TrySendError::Full((index, result))) => {
+            Err(mpsc::error::TrySendError::Full(outcome)) => {
+                let index = outcome.0;
                 self.told[index] = false;
                 let Ok(permit) = self.sender.reserve().await else { return false };
                 self.told[index] = true;
-                permit.send((index, result));
+                permit.send(outcome);
                 true
             }
         }
@@ -350,7 +407,9 @@ impl Run {
     /// Every pair has an outcome, whatever happens.
     async fn tell_the_rest(&mut self, error: Error) {
         for index in 0..self.told.len() {
-            if !self.told[index] && !self.tell((index, Err(error.clone().with_may_have_applied()))).await {
+            if !self.told[index]
+                && !self.tell((index, Err(error.clone().with_may_have_applied()), Ok(()))).await
+            {
                 return;
             }
         }

@@ -10,6 +10,9 @@
 //!   files are deleted, and whatever was behind it is moved again over fresh channels;
 //! * a source whose SIZE, asked well ahead, says that there is no such file is never asked for.
 
+mod ending;
+mod item;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -20,11 +23,17 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::options::DataOptions;
+use crate::protocol::classify::kind_of_reply;
 use crate::protocol::command::Command;
+use crate::protocol::value::checksum_reply;
 use crate::session::get::size_of;
 use crate::session::third_party::{Active, Event, introduce, no_source, of_side};
 use crate::session::watch::{EXPLANATION_LIMIT, Limits};
 use crate::session::{PendingReply, Session};
+
+pub(crate) use ending::{Abandoned, Deleted, delete};
+use item::commands;
+pub(crate) use item::{Item, Manner};
 
 /// Pairs whose transfers are asked for ahead. With sizes and names these stay below the 512 commands that a server queues.
 const AHEAD: usize = 100;
@@ -41,25 +50,12 @@ const NOT_WORTH_ENDING: u64 = 4 << 20;
 /// Times that one pair is tried when the channels broke under it for no reason of its own.
 const TRIES: usize = 3;
 
-/// One file to be moved.
-#[derive(Debug, Clone)]
-pub(crate) struct Item {
-    /// The caller's number for it.
-    pub(crate) index: usize,
-    /// The paths as the servers take them.
-    pub(crate) from: Bytes,
-    pub(crate) to: Bytes,
-    tries: usize,
-}
+/// A pair and what came of it: the size that both sides tell, and whether it has its attributes.
+pub(crate) type Outcome = (usize, Result<Option<u64>>, Result<()>);
 
-impl Item {
-    pub(crate) fn new(index: usize, from: Bytes, to: Bytes) -> Self {
-        Self { index, from, to, tries: 0 }
-    }
+fn failed(index: usize, error: Error) -> Outcome {
+    (index, Err(error), Ok(()))
 }
-
-/// A pair and what came of it: the size that both sides tell.
-pub(crate) type Outcome = (usize, Result<Option<u64>>);
 
 /// A pipeline between two sessions.
 #[derive(Debug)]
@@ -79,6 +75,9 @@ pub(crate) struct Pairs {
     doubtful: Vec<Bytes>,
     options: DataOptions,
     limits: Limits,
+    manner: Manner,
+    /// A server did not rename over a file: from then on old files go first.
+    deletes_first: bool,
 }
 
 /// A file whose size the source was asked for.
@@ -104,6 +103,8 @@ struct Moving {
     temporary: Bytes,
     active: Active,
     stored: Option<PendingReply>,
+    /// The checksums of the source, and of what was stored.
+    checksums: Option<(PendingReply, PendingReply)>,
 }
 
 /// A file that gets its name.
@@ -112,12 +113,21 @@ struct Named {
     item: Item,
     size: Option<u64>,
     temporary: Bytes,
+    attributes: Vec<PendingReply>,
+    /// What became of the old file, where it is deleted first.
+    old: Option<PendingReply>,
     from: PendingReply,
     to: PendingReply,
 }
 
 impl Pairs {
-    pub(crate) fn new(items: VecDeque<Item>, tag: Arc<str>, options: DataOptions, limits: Limits) -> Self {
+    pub(crate) fn new(
+        items: VecDeque<Item>,
+        tag: Arc<str>,
+        options: DataOptions,
+        limits: Limits,
+        manner: Manner,
+    ) -> Self {
         Self {
             waiting: items,
             sized: VecDeque::new(),
@@ -130,6 +140,8 @@ impl Pairs {
             doubtful: Vec::new(),
             options,
             limits,
+            manner,
+            deletes_first: false,
         }
     }
 
@@ -169,7 +181,10 @@ impl Pairs {
                         continue;
                     }
                 };
-                return self.name(reply).await.map(Some);
+                if let Some(outcome) = self.name(destination, reply).await? {
+                    return Ok(Some(outcome));
+                }
+                continue;
             }
             if !self.moving.is_empty() {
                 if let Some(outcome) = self.head(source, destination).await? {
@@ -202,7 +217,6 @@ impl Pairs {
             self.set = true;
         }
         let (mut to_source, mut to_destination, mut batch) = (Vec::new(), Vec::new(), Vec::<Ready>::new());
-        let checks = destination.features.size();
         let mut bytes: u64 = self.moving.iter().filter_map(|moving| moving.size).sum();
         while self.moving.len() + batch.len() < room && bytes < BYTES_AHEAD {
             let Some(front) = self.sized.front_mut() else { break };
@@ -235,26 +249,25 @@ impl Pairs {
                 let error = error.clone();
                 let Some(Sized { item, .. }) = self.sized.pop_front() else { break };
                 self.send(source, destination, batch, to_source, to_destination)?;
-                return Ok(Some((item.index, Err(error))));
+                return Ok(Some(failed(item.index, error)));
             }
             let Some(Sized { item, .. }) = self.sized.pop_front() else { break };
             let size = match size {
                 Ok(size) => size,
-                Err(error) => return Ok(Some((item.index, Err(error)))),
+                Err(error) => return Ok(Some(failed(item.index, error))),
             };
             let temporary = self.temporary(&item);
-            let commands = commands(source, destination, &item, &temporary);
-            match commands {
-                Ok((retrieve, store, stored)) => {
-                    to_source.push(retrieve);
-                    to_destination.push(store);
-                    to_destination.extend(checks.then_some(stored));
+            let said = commands(source, destination, &item, &temporary, &self.manner);
+            match said {
+                Ok(said) => {
+                    to_source.extend(said.to_source);
+                    to_destination.extend(said.to_destination);
                     bytes = bytes.saturating_add(size.unwrap_or(0));
                     batch.push((item, size, temporary));
                 }
                 Err(error) => {
                     self.send(source, destination, batch, to_source, to_destination)?;
-                    return Ok(Some((item.index, Err(error))));
+                    return Ok(Some(failed(item.index, error)));
                 }
             }
         }
@@ -276,7 +289,7 @@ impl Pairs {
         if batch.is_empty() {
             return Ok(());
         }
-        let checks = to_destination.len() > batch.len();
+        let checks = destination.features.size();
         let mut stores = destination.control.send_all(to_destination).into_iter();
         let mut retrieves = source.control.send_all(to_source).into_iter();
         for (item, size, temporary) in batch {
@@ -288,12 +301,14 @@ impl Pairs {
                 ));
             };
             let stored = if checks { stores.next() } else { None };
-            if let Some(stored) = &stored {
+            let checksums =
+                self.manner.checksum.as_ref().and_then(|_| Some((retrieves.next()?, stores.next()?)));
+            for waiting in stored.iter().chain(checksums.iter().flat_map(|(one, other)| [one, other])) {
                 // It waits behind the transfer, which is watched.
-                stored.within(None);
+                waiting.within(None);
             }
             let active = Active::of_many(store, retrieve);
-            self.moving.push_back(Moving { item, size, temporary, active, stored });
+            self.moving.push_back(Moving { item, size, temporary, active, stored, checksums });
         }
         Ok(())
     }
@@ -320,13 +335,13 @@ impl Pairs {
             if head.active.both_refused() {
                 let index = head.item.index;
                 self.moving.pop_front();
-                return Ok(Some((index, Err(error))));
+                return Ok(Some(failed(index, error)));
             }
             #[cfg(test)]
             if crate::hooks::without("fresh channels behind a refusal") {
                 let index = head.item.index;
                 self.moving.pop_front();
-                return Ok(Some((index, Err(error))));
+                return Ok(Some(failed(index, error)));
             }
             let own = head.active.failure() == Some(true);
             return self.start_over(source, destination, error, own).await;
@@ -345,33 +360,105 @@ impl Pairs {
             let error = Error::new(ErrorKind::Truncated, Phase::Verify, message).with_side(Side::Destination);
             return self.start_over(source, destination, error, false).await;
         }
-        let Some(head) = self.moving.pop_front() else { return Ok(None) };
-        let commands = vec![Command::with("RNFR", &head.temporary)?, Command::with("RNTO", &head.item.to)?];
-        let mut replies = destination.control.send_all(commands).into_iter();
-        let (Some(from), Some(to)) = (replies.next(), replies.next()) else { return Err(no_pair()) };
-        // They wait behind transfers that are watched.
-        from.within(None);
-        to.within(None);
-        let Moving { item, size, temporary, .. } = head;
-        self.named.push_back(Named { item, size: stored.or(size), temporary, from, to });
+        if let Some((mut theirs, mut ours)) = head.checksums.take() {
+            for pending in [&theirs, &ours] {
+                pending.within(self.manner.checksum_limit);
+            }
+            let theirs = theirs.last().await.map_err(of_side(Side::Source))?;
+            let ours = ours.last().await.map_err(of_side(Side::Destination))?;
+            if let Err(error) = self.compare(&theirs, &ours) {
+                // What a server cannot compute now it cannot the next time either.
+                let own = error.kind() != ErrorKind::ChecksumMismatch;
+                return self.start_over(source, destination, error, own).await;
+            }
+        }
+        let Some(Moving { item, size, temporary, .. }) = self.moving.pop_front() else { return Ok(None) };
+        let attributes = item::attributes(destination, &item, &temporary)?;
+        let count = attributes.len();
+        let mut attributes = destination.control.send_all(attributes);
+        debug_assert_eq!(attributes.len(), count);
+        attributes.iter_mut().for_each(|pending| pending.within(None));
+        self.give_name(destination, item, stored.or(size), temporary, attributes)?;
         Ok(None)
     }
 
-    /// Takes in the reply to the RNTO at the head of the queue.
-    async fn name(&mut self, reply: Result<Reply>) -> Result<Outcome> {
+    /// Whether both servers say the same of a file.
+    fn compare(&self, theirs: &Reply, ours: &Reply) -> Result<()> {
+        let Some(algorithm) = &self.manner.checksum else { return Ok(()) };
+        let read = |reply: &Reply, side| {
+            let value = if reply.is_completion() {
+                checksum_reply(reply, algorithm)
+            } else {
+                Err(Error::from_reply(reply.clone(), Phase::Verify, "computing the checksum"))
+            };
+            value.map_err(of_side(side))
+        };
+        let (theirs, ours) = (read(theirs, Side::Source)?, read(ours, Side::Destination)?);
+        if theirs == ours {
+            return Ok(());
+        }
+        let message = format!("the source's checksum is {theirs}, that of what was stored {ours}");
+        Err(Error::new(ErrorKind::ChecksumMismatch, Phase::Verify, message).with_side(Side::Destination))
+    }
+
+    fn give_name(
+        &mut self,
+        destination: &Session,
+        item: Item,
+        size: Option<u64>,
+        temporary: Bytes,
+        attributes: Vec<PendingReply>,
+    ) -> Result<()> {
+        let deletes = self.deletes_first && self.manner.replace;
+        let mut commands = Vec::new();
+        commands.extend(deletes.then(|| Command::with("DELE", &item.to)).transpose()?);
+        commands.push(Command::with("RNFR", &temporary)?);
+        commands.push(Command::with("RNTO", &item.to)?);
+        let mut replies = destination.control.send_all(commands).into_iter();
+        let old = if deletes { replies.next() } else { None };
+        let (Some(from), Some(to)) = (replies.next(), replies.next()) else { return Err(no_pair()) };
+        // They wait behind transfers that are watched.
+        for pending in old.iter().chain([&from, &to]) {
+            pending.within(None);
+        }
+        self.named.push_back(Named { item, size, temporary, attributes, old, from, to });
+        Ok(())
+    }
+
+    /// Takes in the reply to the RNTO at the head of the queue. None when it is tried once more.
+    async fn name(&mut self, destination: &Session, reply: Result<Reply>) -> Result<Option<Outcome>> {
         let reply = reply.map_err(of_side(Side::Destination))?;
         let Some(named) = self.named.front_mut() else { return Err(no_pair()) };
         // RNFR comes first, so its reply is here; where it was refused that is the reason.
         let first = if reply.is_completion() { None } else { named.from.last().await.ok() };
-        let Some(named) = self.named.pop_front() else { return Err(no_pair()) };
-        if reply.is_completion() {
-            return Ok((named.item.index, Ok(named.size)));
+        let mut attributes = Ok(());
+        for pending in &mut named.attributes {
+            let reply = pending.last().await.map_err(of_side(Side::Destination))?;
+            if !reply.is_completion() && attributes.is_ok() {
+                let error = Error::from_reply(reply, Phase::Completion, "setting the attributes");
+                attributes = Err(of_side(Side::Destination)(error));
+            }
         }
-        let reply = first.filter(|first| !first.is_intermediate()).unwrap_or(reply);
-        let error =
-            Error::from_reply(reply, Phase::Completion, "the stored file could not be given its name");
-        self.left.push(named.temporary);
-        Ok((named.item.index, Err(of_side(Side::Destination)(error))))
+        let Some(named) = self.named.pop_front() else { return Err(no_pair()) };
+        let Named { item, size, temporary, old, .. } = named;
+        if reply.is_completion() {
+            return Ok(Some((item.index, Ok(size), attributes)));
+        }
+        let refused = first.filter(|first| !first.is_intermediate());
+        let taken = refused.is_none() && kind_of_reply(&reply) == ErrorKind::AlreadyExists;
+        if taken && old.is_none() && self.manner.replace {
+            // A server that never renames over a file: from now on the old ones go first, so that this happens once.
+            self.deletes_first = true;
+            self.give_name(destination, item, size, temporary, Vec::new())?;
+            return Ok(None);
+        }
+        let error = Error::from_reply(
+            refused.unwrap_or(reply),
+            Phase::Completion,
+            "the stored file could not be given its name",
+        );
+        self.left.push(temporary);
+        Ok(Some(failed(item.index, of_side(Side::Destination)(error))))
     }
 
     /// Something went wrong at the head, so that what is behind it may be anything: closes the channels at both ends, hears
@@ -419,7 +506,7 @@ impl Pairs {
             let Moving { mut item, size, .. } = moving;
             item.tries += usize::from(place == 0);
             if place == 0 && (own_reason || item.tries >= TRIES) {
-                outcome = Some((item.index, Err(error.clone())));
+                outcome = Some(failed(item.index, error.clone()));
             } else {
                 self.sized.push_front(Sized { item, size: Size::Known(size) });
             }
@@ -448,56 +535,6 @@ impl Pairs {
     /// Temporary files that should be gone, but may be there.
     pub(crate) fn take_doubtful(&mut self) -> Vec<Bytes> {
         std::mem::take(&mut self.doubtful)
-    }
-
-    /// Gives up what is under way, for somebody to end it and to delete what it leaves.
-    pub(crate) fn abandon(&mut self) -> Abandoned {
-        let moving = std::mem::take(&mut self.moving);
-        let bytes = moving.iter().map(|moving| moving.size.unwrap_or(u64::MAX)).fold(0, u64::saturating_add);
-        let (begun, under_way): (Vec<_>, Vec<_>) =
-            moving.into_iter().map(|moving| (moving.temporary, moving.active)).unzip();
-        let mut left = std::mem::take(&mut self.left);
-        left.extend(self.named.drain(..).map(|named| named.temporary));
-        left.extend(begun);
-        Abandoned { under_way, left, doubtful: self.take_doubtful(), bytes, set: self.set }
-    }
-}
-
-/// Transfers that nobody waits for any more.
-#[derive(Debug)]
-pub(crate) struct Abandoned {
-    under_way: Vec<Active>,
-    /// Temporary files that may be there when the sessions are through with what they were told.
-    pub(crate) left: Vec<Bytes>,
-    /// Temporary files of earlier sessions, which may come to be there at any time.
-    pub(crate) doubtful: Vec<Bytes>,
-    /// What is still to be moved, at most.
-    bytes: u64,
-    /// The sessions are in the middle of nothing but transfers.
-    set: bool,
-}
-
-impl Abandoned {
-    /// Whether so little is under way that its end may be waited for.
-    pub(crate) fn is_small(&self) -> bool {
-        self.bytes <= NOT_WORTH_ENDING
-    }
-
-    /// Waits for both servers' last words about everything, and says whether the sessions are fit for others.
-    pub(crate) async fn ends(&mut self) -> bool {
-        for active in &mut self.under_way {
-            while !active.is_over() {
-                poll_fn(|cx| active.poll_event(cx)).await;
-            }
-        }
-        self.set && self.under_way.iter().all(|active| active.failure().is_none())
-    }
-
-    /// Waits for the destination's last words: it creates no more files then.
-    pub(crate) async fn destination_ends(&mut self) {
-        for active in &mut self.under_way {
-            active.destination_ends().await;
-        }
     }
 }
 
@@ -538,59 +575,6 @@ async fn watch(active: &mut Active, limits: Limits) -> Option<Error> {
         }
     }
     None
-}
-
-/// RETR, STOR and SIZE of a pair, if the servers can be told all its names. One that cannot be said would take the commands
-/// that go along with it.
-fn commands(
-    source: &Session,
-    destination: &Session,
-    item: &Item,
-    temporary: &Bytes,
-) -> Result<(Command, Command, Command)> {
-    let (at_source, at_destination) = (of_side(Side::Source), of_side(Side::Destination));
-    let said = |session: &Session, verb, path: &Bytes| {
-        let command = Command::with(verb, path)?;
-        session.control.speakable(&command).map(|()| command)
-    };
-    let retrieve = said(source, "RETR", &item.from).map_err(at_source)?;
-    said(destination, "RNTO", &item.to).map_err(&at_destination)?;
-    let store = said(destination, "STOR", temporary).map_err(&at_destination)?;
-    let size = said(destination, "SIZE", temporary).map_err(&at_destination)?;
-    Ok((retrieve, store, size))
-}
-
-/// Temporary files that a server did not delete.
-#[derive(Debug, Default)]
-pub(crate) struct Deleted {
-    /// They were not there.
-    pub(crate) missing: Vec<Bytes>,
-    /// The server refused, or said nothing.
-    pub(crate) kept: Vec<Bytes>,
-}
-
-/// Deletes temporary files, as far as that can be done, and gives back the others.
-pub(crate) async fn delete(session: &Session, paths: &[Bytes]) -> Deleted {
-    let (mut deleted, mut commands, mut asked) = (Deleted::default(), Vec::new(), Vec::new());
-    for path in paths {
-        // Where it could not be said, it was not stored either.
-        if let Ok(command) = Command::with("DELE", path) {
-            commands.push(command);
-            asked.push(path.clone());
-        }
-    }
-    for (mut pending, path) in session.control.send_all(commands).into_iter().zip(asked) {
-        match pending.last().await {
-            Ok(reply) if reply.is_completion() => {}
-            Ok(reply) => {
-                let error = Error::from_reply(reply, Phase::Command, "a temporary file was not deleted");
-                let missing = error.kind() == ErrorKind::NotFound;
-                if missing { deleted.missing.push(path) } else { deleted.kept.push(path) }
-            }
-            Err(_) => deleted.kept.push(path),
-        }
-    }
-    deleted
 }
 
 fn no_pair() -> Error {

@@ -7,6 +7,7 @@ mod ascii;
 mod attributes;
 mod bytes_identity;
 mod checksum;
+mod checksum_many;
 mod concurrency;
 mod credentials;
 mod drops;

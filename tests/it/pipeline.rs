@@ -45,3 +45,38 @@ async fn a_thousand_files_of_which_ten_are_missing() {
     assert_eq!((right, missing), (1000, 10));
     assert_eq!(client.metrics().sessions_open, 1, "{:?}", client.metrics());
 }
+
+#[tokio::test]
+async fn files_can_be_added_while_a_pipeline_runs_and_after_it_was_empty() {
+    let server = Server::anonymous().start();
+    let client = anonymous();
+    let name = |n: usize| server.dir().join(format!("pushed{n}"));
+    for n in 0..300 {
+        std::fs::write(name(n), format!("contents of {n}")).unwrap();
+    }
+    let mut many = client.get_many([server.url(name(0))]).await.unwrap();
+    let (mut pushed, mut seen) = (1, 0);
+    while pushed < 300 || seen < 300 {
+        for _ in 0..(seen % 7) {
+            if pushed < 300 {
+                many.push(server.url(name(pushed))).unwrap();
+                pushed += 1;
+            }
+        }
+        match many.next_file().await.unwrap() {
+            Some(mut file) => {
+                assert_eq!(file.index(), seen);
+                assert_eq!(file.bytes().await.unwrap(), format!("contents of {seen}"));
+                seen += 1;
+            }
+            // Empty for now.
+            None => {
+                assert_eq!(seen, pushed);
+                many.push(server.url(name(pushed))).unwrap();
+                pushed += 1;
+            }
+        }
+    }
+    assert_eq!(many.push("ftp://other.example/f").unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert!(client.metrics().logins <= 1, "{:?}", client.metrics());
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gridftp::options::{DataChannelAuth, ProtectionLevel};
 use gridftp::{Client, ErrorKind, PairOutcome, Side, ThirdPartyMany};
@@ -258,4 +259,85 @@ async fn pairs_that_cannot_be() {
     }
     assert_eq!(sha256(&std::fs::read(two.dir().join("c")).unwrap()), sha256(b"contents"));
     assert_eq!(temporaries(&two.dir()), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn every_pair_is_verified_and_has_its_attributes() {
+    const COUNT: usize = 300;
+    let (one, two) = (Server::anonymous().start(), Server::anonymous().start());
+    write_sources(&one.dir(), COUNT);
+    let client = anonymous();
+    let pairs = (0..COUNT).map(|n| (one.url(format!("f{n}")), two.url(format!("g{n}"))));
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_234_567_890);
+    let many = client
+        .third_party_many(pairs)
+        .checksum(gridftp::ChecksumAlgorithm::Md5)
+        .attributes((0..COUNT).map(|n| (Some(0o600 + u32::try_from(n % 8).unwrap()), Some(time))));
+    for (n, outcome) in all(many.await.unwrap()).await {
+        assert_eq!(outcome.result.unwrap(), Some(size(n) as u64));
+        outcome.attributes.unwrap();
+        same(&one.dir().join(format!("f{n}")), &two.dir().join(format!("g{n}")));
+        let made = std::fs::metadata(two.dir().join(format!("g{n}"))).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::mode(&made.permissions()) & 0o7777;
+        assert_eq!((mode, made.modified().unwrap()), (0o600 + u32::try_from(n % 8).unwrap(), time), "{n}");
+    }
+    assert!(one.log().is_empty() || temporaries(&two.dir()).is_empty());
+    // What the servers cannot compute is told for every pair, and nothing is stored.
+    let unknown = "WHIRLPOOL".parse::<gridftp::ChecksumAlgorithm>().unwrap();
+    let pairs = (0..5).map(|n| (one.url(format!("f{n}")), two.url(format!("h{n}"))));
+    for (n, outcome) in all(client.third_party_many(pairs).checksum(unknown).await.unwrap()).await {
+        assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::Unsupported);
+        assert!(!two.dir().join(format!("h{n}")).exists());
+    }
+    assert!(temporaries(&two.dir()).is_empty());
+}
+
+#[tokio::test]
+async fn a_bit_that_is_flipped_between_the_servers_is_noticed() {
+    use gridftp_lab::proxy::{Fault, Proxy, Way, What, Where};
+    let (one, two) = (Server::anonymous().start(), Server::anonymous().start());
+    write_sources(&one.dir(), 60);
+    for round in 0..6_u64 {
+        let at = 60_000 + 90_000 * round;
+        let proxy =
+            Proxy::before(&two).with(Fault::new(Where::Data(0), Way::ToServer, at, What::Flip)).start();
+        let target = |n| two.dir().join(format!("r{round}-{n}"));
+        let pairs = (0..60).map(|n| (one.url(format!("f{n}")), proxy.url(target(n))));
+        let many =
+            anonymous().third_party_many(pairs).checksum(gridftp::ChecksumAlgorithm::Sha1).await.unwrap();
+        for (n, outcome) in all(many).await {
+            outcome.result.unwrap();
+            same(&one.dir().join(format!("f{n}")), &target(n));
+        }
+        assert_eq!(proxy.struck(), 1);
+    }
+    assert!(temporaries(&two.dir()).is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_never_renames_over_a_file_is_helped_if_that_is_wanted() {
+    use crate::strict::Strict;
+    let one = Server::anonymous().start();
+    write_sources(&one.dir(), 6);
+    for replace in [true, false] {
+        let old = (0..3).map(|n| (format!("/g{n}"), b"old".to_vec())).collect();
+        let two = Strict::start(old).await;
+        let pairs = (0..6).map(|n| (one.url(format!("f{n}")), two.url(&format!("g{n}"))));
+        let outcomes = all(anonymous().third_party_many(pairs).replace(replace).await.unwrap()).await;
+        for (n, outcome) in outcomes {
+            let stored = two.state.lock().unwrap().files.get(&format!("/g{n}")).cloned().unwrap();
+            if replace || n >= 3 {
+                outcome.result.unwrap();
+                assert_eq!(stored, std::fs::read(one.dir().join(format!("f{n}"))).unwrap());
+            } else {
+                assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::AlreadyExists);
+                assert_eq!(stored, b"old");
+            }
+        }
+        let state = Arc::clone(&two.state);
+        eventually("no temporary is left", || {
+            !state.lock().unwrap().files.keys().any(|name| name.contains(".gridftp"))
+        })
+        .await;
+    }
 }

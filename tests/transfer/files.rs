@@ -101,7 +101,8 @@ async fn devices_are_written_to_as_they_stand() {
     let here = tempfile::tempdir().unwrap();
     // A node of our own where one can be made: a mistake would cost the machine its own.
     let node = here.path().join("null");
-    let made = std::process::Command::new("mknod").arg(&node).args(["c", "1", "3"]).status().unwrap().success();
+    let made =
+        std::process::Command::new("mknod").arg(&node).args(["c", "1", "3"]).status().unwrap().success();
     let node = if made { node.to_str().unwrap() } else { "/dev/null" };
     let is_device = |path: &str| fs::symlink_metadata(path).unwrap().file_type().is_char_device();
     let device = || is_device("/dev/null") && is_device(node);
@@ -114,7 +115,8 @@ async fn devices_are_written_to_as_they_stand() {
             (here.path().join("f").to_str().unwrap().to_owned(), node),
             (here.path().join("f").to_str().unwrap().to_owned(), url.as_str()),
         ] {
-            let report = client.transfer(&from, to).await.unwrap_or_else(|error| panic!("{from} {to}: {error}"));
+            let report =
+                client.transfer(&from, to).await.unwrap_or_else(|error| panic!("{from} {to}: {error}"));
             report.check().unwrap();
             assert_eq!(report.counts().bytes, size, "{from} {to}");
             assert!(device(), "{from} {to}");

@@ -10,9 +10,9 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::{End, Route};
 use super::job::Job;
 use super::queue::Item;
+use super::{End, Route};
 use crate::error::{Error, ErrorKind, Phase, Side};
 use crate::options::TransferMode;
 use crate::types::Checksum;

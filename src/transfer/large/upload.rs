@@ -127,7 +127,9 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
 
 /// Writes into a device as it stands: under no other name, nothing is deleted, and it has no size.
 pub(super) async fn into_device(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Broken> {
-    let (End::Local(from), End::Remote(to)) = (job.source(item), &job.to) else { return Err(wrong_ends().into()) };
+    let (End::Local(from), End::Remote(to)) = (job.source(item), &job.to) else {
+        return Err(wrong_ends().into());
+    };
     let (path, url) = (from.path(&item.path), to.url(&item.path)?);
     let looked_at = path.clone();
     let facts = blocking(move || local::regular_facts(&looked_at)).await?;

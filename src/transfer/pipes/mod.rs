@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::job::Job;
 use super::queue::Item;
-use super::{End, Preserve, Route, large};
+use super::{End, Route, large};
 use crate::error::{Error, ErrorKind};
 
 /// A worker's leave to go on.
@@ -55,8 +55,7 @@ fn pipelined(job: &Job) -> bool {
             remote.pipelines() && job.algorithm.as_ref().is_none_or(|algorithm| remote.offers(algorithm))
         }
     };
-    let plain = job.algorithm.is_none() && job.choices.preserve == Preserve::NONE;
-    (matches!(job.route, Route::Download | Route::Upload) || job.route == Route::Between && plain)
+    matches!(job.route, Route::Download | Route::Upload | Route::Between)
         && takes_part(&job.sources[0])
         && takes_part(&job.to)
 }

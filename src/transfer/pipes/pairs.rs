@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use super::{Leave, ended, failed};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::transfer::End;
 use crate::transfer::job::Job;
 use crate::transfer::queue::Item;
+use crate::transfer::{End, Overwrite};
 
 /// Files that are handed over together.
 const TOGETHER: usize = 500;
 
 pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
     let (End::Remote(from), End::Remote(to)) = (&job.sources[0], &job.to) else { return };
-    let (mut items, mut pairs) = (Vec::new(), Vec::new());
+    let preserve = job.choices.preserve;
+    let (mut items, mut pairs, mut attributes) = (Vec::new(), Vec::new(), Vec::new());
     while items.len() < TOGETHER
         && leave.goes_on(job)
         && let Some(item) = job.queue.small()
@@ -21,6 +22,8 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
         match from.url(&item.path).and_then(|url| Ok((url, to.url(&item.path)?))) {
             Ok((from, to)) => {
                 pairs.push((from, to));
+                let modified = item.modified.filter(|_| preserve.modified);
+                attributes.push((item.mode.filter(|_| preserve.mode), modified));
                 items.push(Some(item));
             }
             Err(error) => failed(job, item, error),
@@ -33,6 +36,9 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
     let mut builder = job
         .client
         .third_party_many(pairs)
+        .checksum(job.algorithm.clone())
+        .replace(job.choices.overwrite != Overwrite::Never)
+        .attributes(attributes)
         .tag(job.run_tag())
         .protection(channels.protection)
         .dcau(channels.dcau.clone())
@@ -60,6 +66,9 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
             Ok(size) => {
                 let bytes = size.or(item.size).unwrap_or(0);
                 job.tally.moved(usize::try_from(bytes).unwrap_or(usize::MAX));
+                if let Err(error) = outcome.attributes {
+                    tracing::warn!(url = %outcome.destination, %error, "attributes were not kept");
+                }
                 // The servers have compared their checksums; the value stays with them.
                 job.copied(&item, bytes, None);
             }

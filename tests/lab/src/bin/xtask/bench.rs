@@ -213,7 +213,8 @@ fn tree(args: &Args, lab: &Lab, count: usize, bytes: u64) -> Result<()> {
     let (from, to) = (lab.path("source").display().to_string(), lab.path("copy").display().to_string());
     let (from_url, to_url) = (lab.url("source"), lab.url("copy"));
     let folder = |url: &str| format!("{url}/");
-    let peer_flags: [&[&str]; 2] = [&["-r", "-cd", "-cc", "4", "-fast"], &["-r", "-cd", "-cc", "8", "-pp", "-fast"]];
+    let peer_flags: [&[&str]; 2] =
+        [&["-r", "-cd", "-cc", "4", "-fast"], &["-r", "-cd", "-cc", "8", "-pp", "-fast"]];
     let cases = [
         ("get", [&from_url, &to], [folder(&from_url), folder(&file_url(&to))], peer_flags[0]),
         ("put", [&from, &to_url], [folder(&file_url(&from)), folder(&to_url)], peer_flags[1]),
@@ -226,8 +227,12 @@ fn tree(args: &Args, lab: &Lab, count: usize, bytes: u64) -> Result<()> {
         }
         let our_flags: Vec<&str> = args.ours.iter().map(String::as_str).collect();
         let contest = Contest {
-            ours: &|| lab.command(&ours, &[&[our_ends[0].as_str(), our_ends[1].as_str()], &our_flags[..]].concat()),
-            peer: &|| lab.command(&lab.peer, &[flags, &[peer_ends[0].as_str(), peer_ends[1].as_str()]].concat()),
+            ours: &|| {
+                lab.command(&ours, &[&[our_ends[0].as_str(), our_ends[1].as_str()], &our_flags[..]].concat())
+            },
+            peer: &|| {
+                lab.command(&lab.peer, &[flags, &[peer_ends[0].as_str(), peer_ends[1].as_str()]].concat())
+            },
             before: &|| measure::remove(&lab.path("copy")),
             after: &|| {
                 let differences = tree.differences(&lab.path("copy"));
