@@ -180,7 +180,7 @@ impl Remote {
             Ok(Err(error)) if error.kind() == ErrorKind::NotFound => {}
             Ok(Err(error)) => tracing::warn!(%url, %error, "a half file may be left at the server"),
             Err(_) => {
-                tracing::warn!(%url, "a half file may be left at the server: it did not answer in time")
+                tracing::warn!(%url, "a half file may be left at the server: it did not answer in time");
             }
         }
     }

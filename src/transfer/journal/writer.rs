@@ -54,7 +54,7 @@ impl Writer {
                 let error = Error::local("cannot write the journal", &path, error, Side::Local);
                 tracing::error!(%error, "what is done from now on is not remembered");
                 told.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-            })
+            });
         })?;
         Ok(Self { orders: Mutex::new(orders), failed })
     }
