@@ -22,13 +22,14 @@
 //! | [`Url`], [`Endpoint`], [`Scheme`] | where a file is, checked part by part |
 //! | [`Credential`] | who the user is: a proxy, PEM text, certificate and key, a password, nobody |
 //! | [`Credential::info`], [`Credential::make_proxy`], [`Credential::watch`] | what it says, a proxy of it, its renewal |
+//! | [`Client::transfer`] → [`Transfer`], [`TransferReport`] | whole files and trees, either way or between servers: concurrent, verified, tried again, gone on with |
 //! | [`Client::get`] → [`Get`], [`Reader`] | a file's contents: as blocks, as a byte stream in order, or all at once |
 //! | [`Client::put`] → [`Put`], [`Writer`] | the way back, from [`Bytes`] or as a byte stream |
 //! | [`Client::get_many`] → [`GetMany`] | many files of one server through one pipeline |
 //! | [`Client::put_many`] → [`PutMany`], [`PutManySender`] | many files to one server through one pipeline |
 //! | [`Client::third_party`] → [`ThirdParty`], [`Client::third_party_many`] → [`ThirdPartyMany`] | files from one server to another |
 //! | [`RestartMarker`], [`RangeSet`], [`Get::abort`], [`Put::abort`] | what has come of a file, to go on from |
-//! | [`Client::stat`], [`exists`](Client::exists), [`size`](Client::size), [`modified`](Client::modified), [`checksum`](Client::checksum), [`features`](Client::features) | facts about files and servers |
+//! | [`Client::stat`], [`exists`](Client::exists), [`size`](Client::size), [`modified`](Client::modified), [`checksum`](Client::checksum), [`checksum_many`](Client::checksum_many), [`features`](Client::features) | facts about files and servers |
 //! | [`Client::create_dir`], [`create_dir_all`](Client::create_dir_all), [`remove_dir`](Client::remove_dir), [`remove_file`](Client::remove_file), [`rename`](Client::rename), [`symlink`](Client::symlink) | names |
 //! | [`Client::set_modified`], [`chmod`](Client::chmod), [`chgrp`](Client::chgrp) | times and permissions |
 //! | [`Client::list`] → [`ListStream`], [`list_raw`](Client::list_raw), [`status`](Client::status) | what is in a folder, entry by entry or as the server writes it |
@@ -41,6 +42,18 @@
 //!
 //! [`Client::get`], [`put`](Client::put), [`get_many`](Client::get_many) and [`put_many`](Client::put_many) return builders:
 //! choose what you like, then `.await` them.
+//!
+//! A whole tree to a server, with checksums compared, and gone on with if it is killed:
+//!
+//! ```no_run
+//! # async fn example() -> gridftp::Result<()> {
+//! # let client = gridftp::Client::new()?;
+//! let transfer = client.transfer("run7", "gsiftp://dtn.example.org/data/run7").recursive(true);
+//! let report = transfer.verify(gridftp::transfer::Verify::Checksum).journal("run7.journal").await?;
+//! report.check()?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! A file to disk, over four connections:
 //!
@@ -92,8 +105,9 @@
 //!   byte came once and none is missing in between, and after their number was compared with the size the server announced,
 //!   where it did. (A range from a server without ERET is
 //!   cut off when its bytes are here, without a confirmation.)
-//! * **A put that finished is stored**: confirmed by the server, and its size there compared with what was sent. The
-//!   contents are not compared by checksum yet.
+//! * **A put that finished is stored**: confirmed by the server, and its size there compared with what was sent. Contents are
+//!   compared by [`Client::transfer`] with [`Verify::Checksum`](transfer::Verify::Checksum).
+//! * **A transfer never has half a file under its name**, and its report has every entry of the source.
 //! * **Memory is bounded**: a transfer has a [window](GetBuilder::window) of blocks in flight, and whoever is slow slows
 //!   the other side down. A [`Reader`] holds at most 64 MiB of blocks that came early.
 //! * **What a server says is not trusted**: replies are bounded and parsed in Rust, and escaped where they are shown. No
