@@ -78,7 +78,10 @@ impl Control {
     async fn climb(&mut self) {
         let mut at = FIRST.min(self.most);
         self.set(at);
+        // A large file by itself is one worker's at first.
+        self.job.queue.help(false);
         let mut best = self.measure().await;
+        (best, _) = self.try_help(best, at).await;
         // Up in large steps first.
         while at < self.limit {
             let next = (at * 2).min(self.limit);
@@ -93,6 +96,13 @@ impl Control {
         loop {
             self.keep(&mut at).await;
             best = self.measure().await;
+            if up {
+                let better;
+                (best, better) = self.try_help(best, at).await;
+                if better {
+                    continue;
+                }
+            }
             let step = (at / 4).max(1);
             let next = if up { (at + step).min(self.limit) } else { (at - step.min(at - 1)).max(1) };
             if next != at {
@@ -109,6 +119,20 @@ impl Control {
                 up = !up;
             }
         }
+    }
+
+    /// Has several work on one file, where that is not so, and keeps it if it is better. Tells the speed, and whether it was.
+    async fn try_help(&mut self, best: f64, at: usize) -> (f64, bool) {
+        if self.job.queue.helps() || at < 2 {
+            return (best, false);
+        }
+        self.job.queue.help(true);
+        let speed = self.try_out(at).await;
+        if speed > best * BETTER {
+            return (speed, true);
+        }
+        self.job.queue.help(false);
+        (best, false)
     }
 
     async fn try_out(&mut self, workers: usize) -> f64 {

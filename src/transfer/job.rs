@@ -170,12 +170,25 @@ impl Job {
     }
 
     /// Remembers what there is of a file, for a later run.
-    pub(super) fn remember(&self, item: &Item, ranges: &RangeSet) {
+    pub(super) fn remember(&self, item: &Item, ranges: &RangeSet, in_order: bool) {
         if let Some(journal) = &self.journal {
             journal.append(Record::Part {
                 path: item.path.clone(),
                 source: identity(item),
                 ranges: ranges.clone(),
+                in_order,
+            });
+        }
+    }
+
+    /// The same of a file that several write.
+    pub(super) fn remember_part(&self, (path, source): &(Vec<u8>, Identity), ranges: &RangeSet) {
+        if let Some(journal) = &self.journal {
+            journal.append(Record::Part {
+                path: path.clone(),
+                source: source.clone(),
+                ranges: ranges.clone(),
+                in_order: false,
             });
         }
     }
@@ -196,7 +209,12 @@ impl Job {
     pub(super) fn half_of(&self, item: &Item) -> Option<Half> {
         let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
         let part = before.part(&item.path).filter(|part| part.source == identity(item))?;
-        Some(Half { size: item.size, modified: item.modified, ranges: part.ranges.clone() })
+        Some(Half {
+            size: item.size,
+            modified: item.modified,
+            ranges: part.ranges.clone(),
+            in_order: part.in_order,
+        })
     }
 
     pub(super) fn deferred(&self) -> std::sync::MutexGuard<'_, Deferred> {

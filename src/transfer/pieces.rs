@@ -115,6 +115,17 @@ impl Pieces {
         inner.moving.iter().find(|moving| moving.id == id).map_or(0, |moving| moving.end)
     }
 
+    /// A piece is to end where it is now; what is left of it is moved by somebody else.
+    pub(super) fn release(&self, id: usize) {
+        let mut inner = self.lock();
+        let Some(moving) = inner.moving.iter_mut().find(|moving| moving.id == id) else { return };
+        let rest = moving.position..moving.end;
+        moving.end = moving.position;
+        if rest.start < rest.end {
+            inner.waiting.push(rest);
+        }
+    }
+
     /// What was sent of a piece is sure only up to there.
     pub(super) fn rewind(&self, id: usize, position: u64) {
         let mut inner = self.lock();

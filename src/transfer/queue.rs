@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::large::Shared;
@@ -45,6 +45,8 @@ pub(super) struct Half {
     pub(super) size: Option<u64>,
     pub(super) modified: Option<SystemTime>,
     pub(super) ranges: RangeSet,
+    /// It was written in order, from its beginning on, so that its size may tell of more than what is known.
+    pub(super) in_order: bool,
 }
 
 /// What a worker does next.
@@ -66,6 +68,8 @@ pub(super) struct Queue {
     changed: Notify,
     room: Semaphore,
     stopped: AtomicBool,
+    /// Whether several may work on one file.
+    helping: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +91,7 @@ impl Queue {
             changed: Notify::new(),
             room: Semaphore::new(ROOM),
             stopped: AtomicBool::new(false),
+            helping: watch::Sender::new(true),
         }
     }
 
@@ -195,6 +200,24 @@ impl Queue {
         self.lock().shared.retain(|other| !std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(file)));
     }
 
+    /// Whether several may work on one file: those who do already end when they may not.
+    pub(super) fn help(&self, may: bool) {
+        self.helping.send_replace(may);
+        self.look_again();
+    }
+
+    pub(super) fn helps(&self) -> bool {
+        *self.helping.borrow()
+    }
+
+    /// Ready when nobody is to help any more.
+    pub(super) async fn no_more_help(&self) {
+        let mut helping = self.helping.subscribe();
+        if helping.wait_for(|may| !may).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// Somebody may find something to help with now.
     pub(super) fn look_again(&self) {
         self.changed.notify_waiters();
@@ -245,6 +268,7 @@ impl Queue {
             (Some(_), _) => Some(Work::Pipeline),
             (None, Some(_)) => waiting.alone.pop_front().map(Work::Alone),
             (None, None) if waiting.open == 0 && waiting.planned => Some(Work::Over),
+            (None, None) if !self.helps() => None,
             (None, None) => {
                 waiting.shared.iter().find(|file| file.has_room()).map(|file| Work::Help(Arc::clone(file)))
             }

@@ -140,6 +140,14 @@ impl Remote {
         hasher.finish()
     }
 
+    /// An algorithm by which it computes checksums.
+    pub(super) fn any_algorithm(&self) -> Option<ChecksumAlgorithm> {
+        use ChecksumAlgorithm as A;
+        [A::Sha256, A::Sha1, A::Md5, A::Sha512, A::Adler32]
+            .into_iter()
+            .find(|algorithm| self.offers(algorithm))
+    }
+
     pub(super) fn offers(&self, algorithm: &ChecksumAlgorithm) -> bool {
         let name = algorithm.as_str();
         // CKSM comes from GridFTP servers, some of which do not say which algorithms they have: those have MD5.

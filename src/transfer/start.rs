@@ -60,35 +60,20 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
             *from = folder_of(from)?;
         }
     }
-    // The first place that has it is planned by; the others may have some of its files.
-    let mut sources = Vec::new();
-    let mut first = None;
-    let mut last_error = None;
-    for location in from {
-        match open(location, &source_client).await {
-            Ok((end, Some(facts))) => {
-                if first.is_none() {
-                    first = Some(facts);
-                    sources.insert(0, end);
-                } else {
-                    sources.push(end);
-                }
-            }
-            Ok((end, None)) => {
-                let message = "there is no such file or folder";
-                let mut error =
-                    Error::new(ErrorKind::NotFound, Phase::Command, message).with_side(Side::Source);
-                match &end {
-                    End::Remote(remote) => error = error.with_url(&remote.root),
-                    End::Local(local) => error = error_at(message, &local.root),
-                }
-                last_error.get_or_insert(error);
-            }
-            Err(error) => {
-                last_error.get_or_insert_with(|| error.with_side(Side::Source));
-            }
+    let retry = choices.retry;
+    let begun = tokio::time::Instant::now();
+    let mut tries = 1;
+    let (mut sources, first, last_error) = loop {
+        let found = open_all(&from, &source_client).await;
+        let again = found.1.is_none() && found.2.as_ref().is_some_and(Error::is_transient);
+        let in_time = retry.within.is_none_or(|limit| begun.elapsed() < limit);
+        if !again || tries >= retry.attempts || !in_time {
+            break found;
         }
-    }
+        tries += 1;
+        tally.retried();
+        tokio::time::sleep(retry.pause(tries)).await;
+    };
     let Some(facts) = first else {
         let error = last_error.unwrap_or_else(|| Error::invalid("no source was given; expected one or more"));
         if choices.optional && error.kind() == ErrorKind::NotFound {
@@ -136,7 +121,17 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
         }
         _ => (None, State::default()),
     };
-    let opened = destination_end(to, is_file, &choices, &destination_client).await;
+    let mut tries = 1;
+    let opened = loop {
+        match destination_end(to.clone(), is_file, &choices, &destination_client).await {
+            Err(error) if error.is_transient() && tries < retry.attempts => {
+                tries += 1;
+                tally.retried();
+                tokio::time::sleep(retry.pause(tries)).await;
+            }
+            opened => break opened,
+        }
+    };
     let opened = opened.and_then(|to| Ok((algorithm(&choices.verify, &sources[0], &to)?, to)));
     let (algorithm, to) = match opened {
         Ok(opened) => opened,
@@ -180,6 +175,40 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
         stop: watch::Sender::new(None),
     };
     Ok(Started::Job(Arc::new(job), root))
+}
+
+/// The places that have what is to be copied: the first one that does is planned by, and comes first.
+async fn open_all(from: &[Location], client: &Client) -> (Vec<End>, Option<Facts>, Option<Error>) {
+    let mut sources = Vec::new();
+    let mut first = None;
+    let mut last_error: Option<Error> = None;
+    let mut note = |error: Error| {
+        let error = error.with_side(Side::Source);
+        // Of several reasons the one that may pass counts.
+        if last_error.as_ref().is_none_or(|last| !last.is_transient() && error.is_transient()) {
+            last_error = Some(error);
+        }
+    };
+    for location in from {
+        match open(location.clone(), client).await {
+            Ok((end, Some(facts))) if first.is_none() => {
+                first = Some(facts);
+                sources.insert(0, end);
+            }
+            Ok((end, Some(_))) => sources.push(end),
+            Ok((end, None)) => {
+                let message = "there is no such file or folder";
+                note(match &end {
+                    End::Remote(remote) => {
+                        Error::new(ErrorKind::NotFound, Phase::Command, message).with_url(&remote.root)
+                    }
+                    End::Local(local) => error_at(message, &local.root),
+                });
+            }
+            Err(error) => note(error),
+        }
+    }
+    (sources, first, last_error)
 }
 
 /// The folder that a pattern is looked for in.

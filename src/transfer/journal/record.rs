@@ -21,8 +21,9 @@ pub(in crate::transfer) enum Record {
     Session { boot: Vec<u8>, pid: u32 },
     /// A file is at the destination.
     Done { path: Vec<u8>, source: Identity, checksum: Option<Checksum> },
-    /// That much of a file is there under its temporary name.
-    Part { path: Vec<u8>, source: Identity, ranges: RangeSet },
+    /// That much of a file is there under its temporary name. One that is written in order, from its beginning on, may have more:
+    /// its size tells.
+    Part { path: Vec<u8>, source: Identity, ranges: RangeSet, in_order: bool },
     /// The half file is gone.
     Dropped { path: Vec<u8> },
     /// Everything before is on the disk.
@@ -96,10 +97,11 @@ fn encode(record: &Record, into: &mut Vec<u8>) {
             let text = checksum.as_ref().map(ToString::to_string).unwrap_or_default();
             bytes(text.as_bytes(), into);
         }
-        Record::Part { path, source, ranges } => {
+        Record::Part { path, source, ranges, in_order } => {
             into.push(4);
             bytes(path, into);
             identity(source, into);
+            into.push(u8::from(*in_order));
             for range in ranges.iter() {
                 into.extend_from_slice(&range.start.to_le_bytes());
                 into.extend_from_slice(&range.end.to_le_bytes());
@@ -170,13 +172,13 @@ fn decode(payload: &[u8]) -> Option<Record> {
             Record::Done { path, source, checksum }
         }
         4 => {
-            let (path, source) = (rest.bytes()?, rest.identity()?);
+            let (path, source, [in_order]) = (rest.bytes()?, rest.identity()?, rest.array()?);
             let mut ranges = RangeSet::new();
             while !rest.0.is_empty() {
                 let (start, end) = (u64::from_le_bytes(rest.array()?), u64::from_le_bytes(rest.array()?));
                 ranges.insert(start..end);
             }
-            Record::Part { path, source, ranges }
+            Record::Part { path, source, ranges, in_order: in_order != 0 }
         }
         5 => Record::Dropped { path: rest.bytes()? },
         6 => Record::Checkpoint,

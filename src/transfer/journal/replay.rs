@@ -25,6 +25,7 @@ pub(in crate::transfer) struct State {
 pub(in crate::transfer) struct Part {
     pub(in crate::transfer) source: Identity,
     pub(in crate::transfer) ranges: RangeSet,
+    pub(in crate::transfer) in_order: bool,
 }
 
 /// Whether a file was done.
@@ -65,9 +66,9 @@ impl State {
                 self.parts.remove(&path);
                 self.done.insert(hash_of(&path), hash_of_identity(&source));
             }
-            Record::Part { path, source, ranges } => {
+            Record::Part { path, source, ranges, in_order } => {
                 self.done.remove(&hash_of(&path));
-                self.parts.insert(path, Part { source, ranges });
+                self.parts.insert(path, Part { source, ranges, in_order });
             }
             Record::Dropped { path } => {
                 self.parts.remove(&path);

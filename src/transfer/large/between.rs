@@ -24,7 +24,7 @@ pub(super) async fn between(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Br
     let there = item.half.take().map(|half| half.ranges).unwrap_or_default();
     let watched = job.tally.begin(&item.path, item.size);
     watched.is_at(there.total_bytes());
-    job.remember(item, &there);
+    job.remember(item, &there, false);
     let mut stored = there.clone();
     let moved = job
         .unless_ended(async {
@@ -39,9 +39,9 @@ pub(super) async fn between(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Br
     let new_bytes = stored.total_bytes() > there.total_bytes() && !spoils(&error);
     let again = error.is_transient() && job.stopped().is_none() || job.keeps_halves();
     if again && !spoils(&error) {
-        job.remember(item, &stored);
+        job.remember(item, &stored, false);
         watched.is_at(stored.total_bytes());
-        item.half = Some(Half { size: item.size, modified: item.modified, ranges: stored });
+        item.half = Some(Half { size: item.size, modified: item.modified, ranges: stored, in_order: false });
     } else {
         watched.is_at(0);
         to.remove_temporary(&temporary).await;

@@ -22,7 +22,7 @@ use crate::types::{Checksum, RangeSet};
 use crate::url::Url;
 
 /// How often it is remembered what is there.
-const REMEMBER: Duration = Duration::from_secs(1);
+const REMEMBER: Duration = Duration::from_millis(100);
 
 /// A file under way.
 #[derive(Debug)]
@@ -82,9 +82,14 @@ pub(super) async fn download(job: &Arc<Job>, item: &mut Item) -> Result<Moved, B
     let theirs = theirs(job, from, item.source, &file.url);
     let moved = {
         let remember = async {
+            let mut last = there.total_bytes();
             loop {
                 tokio::time::sleep(REMEMBER).await;
-                job.remember(item, &file.sink.written());
+                let written = file.sink.written();
+                if written.total_bytes() != last {
+                    last = written.total_bytes();
+                    job.remember(item, &written, false);
+                }
             }
         };
         let work = async {
@@ -283,8 +288,8 @@ impl Download {
         if again && !spoils(error) {
             let ranges: RangeSet = self.sink.keep().await;
             if !ranges.is_empty() {
-                job.remember(item, &ranges);
-                item.half = Some(Half { size: item.size, modified: item.modified, ranges });
+                job.remember(item, &ranges, false);
+                item.half = Some(Half { size: item.size, modified: item.modified, ranges, in_order: false });
             }
             return;
         }
@@ -316,13 +321,23 @@ impl Shared for Download {
             self.helpers.send_modify(|helpers| *helpers += 1);
             let mut over = self.over.subscribe();
             while !*over.borrow()
+                && self.job.queue.helps()
                 && let Some(piece) = self.pieces.take()
             {
                 let id = piece.id;
+                let mut fetching = std::pin::pin!(self.fetch(piece));
                 let result = tokio::select! {
                     biased;
                     _ = over.wait_for(|over| *over) => None,
-                    result = self.fetch(piece) => Some(result),
+                    result = &mut fetching => Some(result),
+                    () = self.job.queue.no_more_help() => {
+                        self.pieces.release(id);
+                        tokio::select! {
+                            biased;
+                            _ = over.wait_for(|over| *over) => None,
+                            result = &mut fetching => Some(result),
+                        }
+                    }
                 };
                 let done = matches!(result, Some(Ok(())));
                 self.pieces.finish(id, done);

@@ -22,7 +22,7 @@ pub(super) async fn relay(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Brok
     let temporary = to.temporary(&item.path, job.tag)?;
     let watched = job.tally.begin(&item.path, item.size);
     let begun = item.half.take().is_some();
-    job.remember(item, &crate::types::RangeSet::new());
+    job.remember(item, &crate::types::RangeSet::new(), true);
     let mut start = 0;
     let moved = job
         .unless_ended(async {
@@ -41,8 +41,12 @@ pub(super) async fn relay(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Brok
     let new_bytes = watched.bytes() > start && !spoils(&error);
     if again && !spoils(&error) {
         // How much of it is there is asked when it is gone on with.
-        item.half =
-            Some(Half { size: item.size, modified: item.modified, ranges: crate::types::RangeSet::new() });
+        item.half = Some(Half {
+            size: item.size,
+            modified: item.modified,
+            ranges: crate::types::RangeSet::new(),
+            in_order: true,
+        });
     } else {
         watched.is_at(0);
         to.remove_temporary(&temporary).await;

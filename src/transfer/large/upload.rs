@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::options::TransferMode;
 use crate::transfer::End;
 use crate::transfer::hash::{Along, hash_file};
-use crate::transfer::job::Job;
+use crate::transfer::job::{Job, identity};
+use crate::transfer::journal::Identity;
 use crate::transfer::local::{self, Reader};
 use crate::transfer::local_end::blocking;
 use crate::transfer::pieces::{Piece, Pieces};
@@ -29,10 +30,15 @@ use crate::url::Url;
 /// How often the server is asked to say what it has stored.
 const MARKERS: Duration = Duration::from_secs(1);
 
+/// What a server writes at the same time of one file, at most: globus-gridftp-server has ten blocks of 256 KiB on their way.
+const IN_FLIGHT: u64 = 8 << 20;
+
 /// A file under way.
 #[derive(Debug)]
 struct Upload {
     job: Arc<Job>,
+    /// For the journal.
+    item: (Vec<u8>, Identity),
     path: PathBuf,
     temporary: Url,
     size: u64,
@@ -46,6 +52,10 @@ struct Upload {
     helpers: watch::Sender<usize>,
     /// The file is there at the server, so that others may write into it.
     begun: watch::Sender<bool>,
+    /// One sender writes it from its beginning on, so far.
+    in_order: AtomicBool,
+    /// What there was of it is known by its size alone: the whole is compared by checksum.
+    by_size: bool,
 }
 
 pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Broken> {
@@ -62,9 +72,17 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
         .take()
         .filter(|half| half.size == Some(facts.size) && half.modified == Some(facts.modified));
     (item.size, item.modified, item.mode) = (Some(facts.size), Some(facts.modified), Some(facts.mode));
-    let there = match half {
-        Some(half) => job.unless_ended(still_there(to, &temporary, half.ranges, facts.size)).await?,
-        None => RangeSet::new(),
+    let sum = job.algorithm.clone().or_else(|| to.any_algorithm());
+    let (there, in_order, by_size) = match half {
+        Some(half) => {
+            let in_order = half.in_order && sum.is_some() && job.channels.parallelism == 1;
+            let looking = still_there(to, &temporary, half.ranges.clone(), in_order, facts.size);
+            let there = job.unless_ended(looking).await?;
+            let more = there.total_bytes() > half.ranges.total_bytes();
+            (there, half.in_order && job.channels.parallelism == 1, more)
+        }
+        // Several connections bring blocks in any order.
+        None => (RangeSet::new(), job.channels.parallelism == 1, false),
     };
     let gridftp = to.is_gridftp();
     let divisible = gridftp && to.features.esto() && job.channels.parallelism == 1;
@@ -76,6 +94,7 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
     };
     let file = Arc::new(Upload {
         job: Arc::clone(job),
+        item: (item.path.clone(), identity(item)),
         path,
         temporary,
         size: facts.size,
@@ -87,18 +106,20 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
         over: watch::Sender::new(false),
         helpers: watch::Sender::new(0),
         begun: watch::Sender::new(false),
+        in_order: AtomicBool::new(in_order),
+        by_size,
     });
     let shared: Arc<dyn Shared> = Arc::<Upload>::clone(&file);
     if divisible {
         job.queue.share(Arc::clone(&shared));
     }
     // From here on something may be at the server.
-    job.remember(item, &file.stored());
+    job.remember(item, &file.stored(), in_order);
     let moved = {
         let remember = async {
             loop {
                 tokio::time::sleep(MARKERS).await;
-                job.remember(item, &file.stored());
+                job.remember(item, &file.stored(), file.in_order.load(Ordering::Relaxed));
             }
         };
         tokio::select! {
@@ -155,7 +176,16 @@ pub(super) async fn into_device(job: &Arc<Job>, item: &mut Item) -> Result<Moved
 }
 
 /// What of a half file is there still.
-async fn still_there(to: &Remote, temporary: &Url, ranges: RangeSet, size: u64) -> Result<RangeSet> {
+///
+/// A file that one sender has written in order is there up to its size, but for what the server may have been writing at the
+/// same time; whoever goes by that compares the whole file by checksum.
+async fn still_there(
+    to: &Remote,
+    temporary: &Url,
+    mut ranges: RangeSet,
+    in_order: bool,
+    size: u64,
+) -> Result<RangeSet> {
     let there = match to.client.size(temporary).await {
         Ok(there) => there,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(RangeSet::new()),
@@ -168,6 +198,9 @@ async fn still_there(to: &Remote, temporary: &Url, ranges: RangeSet, size: u64) 
     if !to.is_gridftp() {
         // Nothing tells of stored bytes but the size: such a file was written from its beginning on.
         return Ok(std::iter::once(0..there.min(size)).collect());
+    }
+    if in_order {
+        ranges.insert(0..there.min(size).saturating_sub(IN_FLIGHT));
     }
     // A server may have lost what it had not written to disk.
     Ok(ranges
@@ -325,7 +358,8 @@ impl Upload {
             }
         }
         let mut checksum = None;
-        if let Some(algorithm) = &job.algorithm {
+        let doubtful = if self.by_size { to.any_algorithm() } else { None };
+        if let Some(algorithm) = job.algorithm.as_ref().or(doubtful.as_ref()) {
             let theirs = to.checksum(&self.temporary, algorithm);
             let ours = async {
                 let along = match &self.along {
@@ -363,10 +397,11 @@ impl Upload {
         if again && !spoils(error) {
             let ranges = self.stored();
             // A plain server tells by the size of the file, when it is asked.
-            if !ranges.is_empty() || !to.is_gridftp() && *self.begun.borrow() {
-                job.remember(item, &ranges);
+            let in_order = self.in_order.load(Ordering::Relaxed);
+            if !ranges.is_empty() || in_order && *self.begun.borrow() {
+                job.remember(item, &ranges, in_order);
                 self.watched.is_at(ranges.total_bytes());
-                item.half = Some(Half { size: item.size, modified: item.modified, ranges });
+                item.half = Some(Half { size: item.size, modified: item.modified, ranges, in_order });
             }
             return;
         }
@@ -388,13 +423,26 @@ impl Shared for Upload {
             self.helpers.send_modify(|helpers| *helpers += 1);
             let mut over = self.over.subscribe();
             while !*over.borrow()
+                && self.job.queue.helps()
                 && let Some(piece) = self.pieces.take()
             {
                 let id = piece.id;
+                // Before the first byte of it: from then on the file's size says nothing about what is before.
+                self.in_order.store(false, Ordering::Relaxed);
+                self.job.remember_part(&self.item, &self.stored());
+                let mut sending = std::pin::pin!(self.piece(piece));
                 let result = tokio::select! {
                     biased;
                     _ = over.wait_for(|over| *over) => None,
-                    result = self.piece(piece) => Some(result),
+                    result = &mut sending => Some(result),
+                    () = self.job.queue.no_more_help() => {
+                        self.pieces.release(id);
+                        tokio::select! {
+                            biased;
+                            _ = over.wait_for(|over| *over) => None,
+                            result = &mut sending => Some(result),
+                        }
+                    }
                 };
                 match result {
                     None => self.pieces.finish(id, false),
