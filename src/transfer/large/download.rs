@@ -326,18 +326,17 @@ impl Shared for Download {
             {
                 let id = piece.id;
                 let mut fetching = std::pin::pin!(self.fetch(piece));
+                let released = async {
+                    self.job.queue.no_more_help().await;
+                    self.pieces.release(id);
+                    // It ends with its next block.
+                    std::future::pending::<()>().await;
+                };
                 let result = tokio::select! {
                     biased;
                     _ = over.wait_for(|over| *over) => None,
                     result = &mut fetching => Some(result),
-                    () = self.job.queue.no_more_help() => {
-                        self.pieces.release(id);
-                        tokio::select! {
-                            biased;
-                            _ = over.wait_for(|over| *over) => None,
-                            result = &mut fetching => Some(result),
-                        }
-                    }
+                    () = released => None,
                 };
                 let done = matches!(result, Some(Ok(())));
                 self.pieces.finish(id, done);

@@ -431,18 +431,17 @@ impl Shared for Upload {
                 self.in_order.store(false, Ordering::Relaxed);
                 self.job.remember_part(&self.item, &self.stored());
                 let mut sending = std::pin::pin!(self.piece(piece));
+                let released = async {
+                    self.job.queue.no_more_help().await;
+                    self.pieces.release(id);
+                    // It ends with its next block.
+                    std::future::pending::<()>().await;
+                };
                 let result = tokio::select! {
                     biased;
                     _ = over.wait_for(|over| *over) => None,
                     result = &mut sending => Some(result),
-                    () = self.job.queue.no_more_help() => {
-                        self.pieces.release(id);
-                        tokio::select! {
-                            biased;
-                            _ = over.wait_for(|over| *over) => None,
-                            result = &mut sending => Some(result),
-                        }
-                    }
+                    () = released => None,
                 };
                 match result {
                     None => self.pieces.finish(id, false),
