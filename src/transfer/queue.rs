@@ -214,7 +214,7 @@ impl Queue {
     pub(super) async fn no_more_help(&self) {
         let mut helping = self.helping.subscribe();
         if helping.wait_for(|may| !may).await.is_err() {
-            std::future::pending().await;
+            std::future::pending::<()>().await;
         }
     }
 
