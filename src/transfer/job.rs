@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::builder::{Channels, Login};
 use super::choices::Choices;
-use super::journal::{Identity, Journal, Record, State};
+use super::journal::{Identity, Journal, Manner, Record, State};
 use super::progress::Tally;
 use super::queue::{Half, Item, Queue};
 use super::report::{ReportKind, SkipReason};
@@ -170,26 +170,22 @@ impl Job {
     }
 
     /// Remembers what there is of a file, for a later run.
-    pub(super) fn remember(&self, item: &Item, ranges: &RangeSet, in_order: bool) {
+    pub(super) fn remember(&self, item: &Item, ranges: &RangeSet, manner: Manner) {
         if let Some(journal) = &self.journal {
             journal.append(Record::Part {
                 path: item.path.clone(),
                 source: identity(item),
                 ranges: ranges.clone(),
-                in_order,
+                manner,
             });
         }
     }
 
-    /// The same of a file that several write.
-    pub(super) fn remember_part(&self, (path, source): &(Vec<u8>, Identity), ranges: &RangeSet) {
+    /// The same, by path and source.
+    pub(super) fn remember_as(&self, (path, source): &(Vec<u8>, Identity), ranges: &RangeSet, manner: Manner) {
         if let Some(journal) = &self.journal {
-            journal.append(Record::Part {
-                path: path.clone(),
-                source: source.clone(),
-                ranges: ranges.clone(),
-                in_order: false,
-            });
+            let (path, source, ranges) = (path.clone(), source.clone(), ranges.clone());
+            journal.append(Record::Part { path, source, ranges, manner });
         }
     }
 
@@ -213,7 +209,7 @@ impl Job {
             size: item.size,
             modified: item.modified,
             ranges: part.ranges.clone(),
-            in_order: part.in_order,
+            manner: part.manner,
         })
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
+use super::journal::Manner;
 use super::large::Shared;
 use crate::types::RangeSet;
 
@@ -45,8 +46,7 @@ pub(super) struct Half {
     pub(super) size: Option<u64>,
     pub(super) modified: Option<SystemTime>,
     pub(super) ranges: RangeSet,
-    /// It was written in order, from its beginning on, so that its size may tell of more than what is known.
-    pub(super) in_order: bool,
+    pub(super) manner: Manner,
 }
 
 /// What a worker does next.

@@ -25,7 +25,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, Escaped, Phase, Result, Side};
 
-pub(super) use record::{Identity, Record};
+pub(super) use record::{Identity, Manner, Record};
 pub(super) use replay::{Done, State};
 
 use writer::{End, Writer};
@@ -102,6 +102,11 @@ impl Journal {
     /// Adds a record, without waiting. What cannot be written is told at the end.
     pub(super) fn append(&self, record: Record) {
         self.writer.append(record);
+    }
+
+    /// Waits until everything that was appended so far would be there if the process were killed.
+    pub(super) async fn written(&self) {
+        self.writer.written().await;
     }
 
     /// Has everything that was done so far on the disk: `sync` sees to the destination's file system.

@@ -12,6 +12,15 @@ pub(in crate::transfer) struct Identity {
     pub(in crate::transfer) modified_nanos: Option<i64>,
 }
 
+/// How a half file was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::transfer) struct Manner {
+    /// In order, from its beginning on, so that it may have more than is known: its size tells.
+    pub(in crate::transfer) in_order: bool,
+    /// What is known of it comes from its size, so that the whole is compared by checksum.
+    pub(in crate::transfer) by_size: bool,
+}
+
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::transfer) enum Record {
@@ -21,9 +30,8 @@ pub(in crate::transfer) enum Record {
     Session { boot: Vec<u8>, pid: u32 },
     /// A file is at the destination.
     Done { path: Vec<u8>, source: Identity, checksum: Option<Checksum> },
-    /// That much of a file is there under its temporary name. One that is written in order, from its beginning on, may have more:
-    /// its size tells.
-    Part { path: Vec<u8>, source: Identity, ranges: RangeSet, in_order: bool },
+    /// That much of a file is there under its temporary name.
+    Part { path: Vec<u8>, source: Identity, ranges: RangeSet, manner: Manner },
     /// The half file is gone.
     Dropped { path: Vec<u8> },
     /// Everything before is on the disk.
@@ -97,11 +105,11 @@ fn encode(record: &Record, into: &mut Vec<u8>) {
             let text = checksum.as_ref().map(ToString::to_string).unwrap_or_default();
             bytes(text.as_bytes(), into);
         }
-        Record::Part { path, source, ranges, in_order } => {
+        Record::Part { path, source, ranges, manner } => {
             into.push(4);
             bytes(path, into);
             identity(source, into);
-            into.push(u8::from(*in_order));
+            into.push(u8::from(manner.in_order) | u8::from(manner.by_size) << 1);
             for range in ranges.iter() {
                 into.extend_from_slice(&range.start.to_le_bytes());
                 into.extend_from_slice(&range.end.to_le_bytes());
@@ -172,13 +180,14 @@ fn decode(payload: &[u8]) -> Option<Record> {
             Record::Done { path, source, checksum }
         }
         4 => {
-            let (path, source, [in_order]) = (rest.bytes()?, rest.identity()?, rest.array()?);
+            let (path, source, [bits]) = (rest.bytes()?, rest.identity()?, rest.array()?);
             let mut ranges = RangeSet::new();
             while !rest.0.is_empty() {
                 let (start, end) = (u64::from_le_bytes(rest.array()?), u64::from_le_bytes(rest.array()?));
                 ranges.insert(start..end);
             }
-            Record::Part { path, source, ranges, in_order: in_order != 0 }
+            let manner = Manner { in_order: bits & 1 != 0, by_size: bits & 2 != 0 };
+            Record::Part { path, source, ranges, manner }
         }
         5 => Record::Dropped { path: rest.bytes()? },
         6 => Record::Checkpoint,

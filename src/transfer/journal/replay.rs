@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _};
 use std::path::Path;
 
-use super::record::{Framed, Identity, Record, identity, length, unframe};
+use super::record::{Framed, Identity, Manner, Record, identity, length, unframe};
 use super::{MAGIC, VERSION};
 use crate::error::{Error, Escaped, Result, Side};
 use crate::types::{ChecksumAlgorithm, RangeSet};
@@ -25,7 +25,7 @@ pub(in crate::transfer) struct State {
 pub(in crate::transfer) struct Part {
     pub(in crate::transfer) source: Identity,
     pub(in crate::transfer) ranges: RangeSet,
-    pub(in crate::transfer) in_order: bool,
+    pub(in crate::transfer) manner: Manner,
 }
 
 /// Whether a file was done.
@@ -66,9 +66,9 @@ impl State {
                 self.parts.remove(&path);
                 self.done.insert(hash_of(&path), hash_of_identity(&source));
             }
-            Record::Part { path, source, ranges, in_order } => {
+            Record::Part { path, source, ranges, manner } => {
                 self.done.remove(&hash_of(&path));
-                self.parts.insert(path, Part { source, ranges, in_order });
+                self.parts.insert(path, Part { source, ranges, manner });
             }
             Record::Dropped { path } => {
                 self.parts.remove(&path);

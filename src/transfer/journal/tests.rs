@@ -23,7 +23,7 @@ fn done(path: &str, size: u64) -> Record {
 
 fn part(path: &str, size: u64, ranges: &str) -> Record {
     let ranges = if ranges.is_empty() { RangeSet::new() } else { ranges.parse().unwrap() };
-    Record::Part { path: path.into(), source: identity(size), ranges, in_order: size == 3 }
+    Record::Part { path: path.into(), source: identity(size), ranges, manner: Manner { in_order: size == 3, by_size: size == 2 } }
 }
 
 fn fill(path: &Path, boot: &[u8], records: impl IntoIterator<Item = Record>, checkpoint: bool) {
@@ -231,7 +231,7 @@ proptest! {
         let ranges: RangeSet = ranges.chunks(2).filter_map(|pair| Some(pair[0]..*pair.get(1)?)).collect();
         for record in [
             Record::Done { path: path.clone(), source: source.clone(), checksum: None },
-            Record::Part { path: path.clone(), source, ranges, in_order: modified_nanos.is_some() },
+            Record::Part { path: path.clone(), source, ranges, manner: Manner { in_order: modified_nanos.is_some(), by_size: size.is_some() } },
             Record::Dropped { path },
         ] {
             let mut bytes = Vec::new();

@@ -18,6 +18,7 @@ type Sync = Box<dyn FnOnce() -> io::Result<()> + Send>;
 
 enum Order {
     Append(Record),
+    Written(oneshot::Sender<()>),
     Checkpoint { sync: Sync, end: End, done: oneshot::Sender<()> },
 }
 
@@ -68,6 +69,13 @@ impl Writer {
         self.order(Order::Append(record));
     }
 
+    pub(super) async fn written(&self) {
+        let (done, is_done) = oneshot::channel();
+        self.order(Order::Written(done));
+        // What could not be written is told at the end.
+        let _ = is_done.await;
+    }
+
     pub(super) async fn checkpoint(
         &self,
         sync: impl FnOnce() -> io::Result<()> + Send + 'static,
@@ -111,6 +119,10 @@ fn write_all(file: File, orders: &Receiver<Order>, failed: impl Fn(io::Error)) {
                     failed(error);
                 }
                 buffer.clear();
+            }
+            Order::Written(done) => {
+                // All before it was written when it was taken. Nobody may wait any more.
+                let _ = done.send(());
             }
             Order::Checkpoint { sync, end, done } => {
                 if !broken {

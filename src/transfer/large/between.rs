@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::options::TransferMode;
 use crate::transfer::End;
 use crate::transfer::job::Job;
+use crate::transfer::journal::Manner;
 use crate::transfer::progress::Watched;
 use crate::transfer::queue::{Half, Item};
 use crate::transfer::remote::Remote;
@@ -24,7 +25,7 @@ pub(super) async fn between(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Br
     let there = item.half.take().map(|half| half.ranges).unwrap_or_default();
     let watched = job.tally.begin(&item.path, item.size);
     watched.is_at(there.total_bytes());
-    job.remember(item, &there, false);
+    job.remember(item, &there, Manner::default());
     let mut stored = there.clone();
     let moved = job
         .unless_ended(async {
@@ -39,9 +40,9 @@ pub(super) async fn between(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Br
     let new_bytes = stored.total_bytes() > there.total_bytes() && !spoils(&error);
     let again = error.is_transient() && job.stopped().is_none() || job.keeps_halves();
     if again && !spoils(&error) {
-        job.remember(item, &stored, false);
+        job.remember(item, &stored, Manner::default());
         watched.is_at(stored.total_bytes());
-        item.half = Some(Half { size: item.size, modified: item.modified, ranges: stored, in_order: false });
+        item.half = Some(Half { size: item.size, modified: item.modified, ranges: stored, manner: Manner::default() });
     } else {
         watched.is_at(0);
         to.remove_temporary(&temporary).await;

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::transfer::End;
 use crate::transfer::hash::Along;
 use crate::transfer::job::Job;
+use crate::transfer::journal::Manner;
 use crate::transfer::local::{Attributes, Writer};
 use crate::transfer::pieces::{Piece, Pieces};
 use crate::transfer::progress::Watched;
@@ -88,7 +89,7 @@ pub(super) async fn download(job: &Arc<Job>, item: &mut Item) -> Result<Moved, B
                 let written = file.sink.written();
                 if written.total_bytes() != last {
                     last = written.total_bytes();
-                    job.remember(item, &written, false);
+                    job.remember(item, &written, Manner::default());
                 }
             }
         };
@@ -288,8 +289,8 @@ impl Download {
         if again && !spoils(error) {
             let ranges: RangeSet = self.sink.keep().await;
             if !ranges.is_empty() {
-                job.remember(item, &ranges, false);
-                item.half = Some(Half { size: item.size, modified: item.modified, ranges, in_order: false });
+                job.remember(item, &ranges, Manner::default());
+                item.half = Some(Half { size: item.size, modified: item.modified, ranges, manner: Manner::default() });
             }
             return;
         }

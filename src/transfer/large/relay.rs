@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
+use super::upload::IN_FLIGHT;
 use super::{Broken, Moved, differs, spoils};
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::transfer::End;
 use crate::transfer::hash::Along;
 use crate::transfer::job::Job;
+use crate::transfer::journal::Manner;
 use crate::transfer::progress::Watched;
 use crate::transfer::queue::{Half, Item};
 use crate::transfer::remote::Remote;
 use crate::types::RestartMarker;
 use crate::url::Url;
+
+/// One stream writes it from its beginning on.
+const MANNER: Manner = Manner { in_order: true, by_size: true };
 
 pub(super) async fn relay(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Broken> {
     let (End::Remote(from), End::Remote(to)) = (job.source(item), &job.to) else {
@@ -22,11 +27,11 @@ pub(super) async fn relay(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Brok
     let temporary = to.temporary(&item.path, job.tag)?;
     let watched = job.tally.begin(&item.path, item.size);
     let begun = item.half.take().is_some();
-    job.remember(item, &crate::types::RangeSet::new(), true);
+    job.remember(item, &crate::types::RangeSet::new(), MANNER);
     let mut start = 0;
     let moved = job
         .unless_ended(async {
-            if begun {
+            if begun && to.any_algorithm().is_some() {
                 start = there(to, &temporary, item.size).await?;
                 watched.is_at(start);
             }
@@ -45,7 +50,7 @@ pub(super) async fn relay(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Brok
             size: item.size,
             modified: item.modified,
             ranges: crate::types::RangeSet::new(),
-            in_order: true,
+            manner: MANNER,
         });
     } else {
         watched.is_at(0);
@@ -58,8 +63,8 @@ pub(super) async fn relay(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Brok
 /// How much of the half file is there: it was written from its beginning on.
 async fn there(to: &Remote, temporary: &Url, size: Option<u64>) -> Result<u64> {
     match to.client.size(temporary).await {
-        // The last bytes are sent again: a put has to end with some.
-        Ok(there) => Ok(size.map_or(0, |size| there.min(size.saturating_sub(1)))),
+        // Its end may have been on its way to the disk.
+        Ok(there) => Ok(size.map_or(0, |size| there.min(size).saturating_sub(IN_FLIGHT))),
         Err(error)
             if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported | ErrorKind::Refused) =>
         {
@@ -126,7 +131,9 @@ async fn pump(
         return Err(Error::new(ErrorKind::Truncated, Phase::Verify, message).with_side(Side::Source));
     }
     let mut checksum = None;
-    if let Some(algorithm) = &job.algorithm {
+    // What was gone on with is known by its size alone: the whole of it is compared.
+    let doubtful = if start > 0 { to.any_algorithm() } else { None };
+    if let Some(algorithm) = job.algorithm.as_ref().or(doubtful.as_ref()) {
         // What came here is not what the source has: its own word counts, and the destination's.
         let theirs = from.checksum(url, algorithm);
         let copy = to.checksum(temporary, algorithm);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::options::TransferMode;
 use crate::transfer::End;
 use crate::transfer::hash::{Along, hash_file};
 use crate::transfer::job::{Job, identity};
-use crate::transfer::journal::Identity;
+use crate::transfer::journal::{Identity, Manner};
 use crate::transfer::local::{self, Reader};
 use crate::transfer::local_end::blocking;
 use crate::transfer::pieces::{Piece, Pieces};
@@ -31,7 +31,7 @@ use crate::url::Url;
 const MARKERS: Duration = Duration::from_secs(1);
 
 /// What a server writes at the same time of one file, at most: globus-gridftp-server has ten blocks of 256 KiB on their way.
-const IN_FLIGHT: u64 = 8 << 20;
+pub(super) const IN_FLIGHT: u64 = 8 << 20;
 
 /// A file under way.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ struct Upload {
     /// The file is there at the server, so that others may write into it.
     begun: watch::Sender<bool>,
     /// One sender writes it from its beginning on, so far.
-    in_order: AtomicBool,
+    manner: Mutex<Manner>,
     /// What there was of it is known by its size alone: the whole is compared by checksum.
     by_size: bool,
 }
@@ -75,11 +75,12 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
     let sum = job.algorithm.clone().or_else(|| to.any_algorithm());
     let (there, in_order, by_size) = match half {
         Some(half) => {
-            let in_order = half.in_order && sum.is_some() && job.channels.parallelism == 1;
+            let in_order = half.manner.in_order && sum.is_some() && job.channels.parallelism == 1;
             let looking = still_there(to, &temporary, half.ranges.clone(), in_order, facts.size);
             let there = job.unless_ended(looking).await?;
             let more = there.total_bytes() > half.ranges.total_bytes();
-            (there, half.in_order && job.channels.parallelism == 1, more)
+            let by_size = !there.is_empty() && (more || half.manner.by_size);
+            (there, half.manner.in_order && job.channels.parallelism == 1, by_size)
         }
         // Several connections bring blocks in any order.
         None => (RangeSet::new(), job.channels.parallelism == 1, false),
@@ -106,7 +107,7 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
         over: watch::Sender::new(false),
         helpers: watch::Sender::new(0),
         begun: watch::Sender::new(false),
-        in_order: AtomicBool::new(in_order),
+        manner: Mutex::new(Manner { in_order, by_size }),
         by_size,
     });
     let shared: Arc<dyn Shared> = Arc::<Upload>::clone(&file);
@@ -114,12 +115,12 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
         job.queue.share(Arc::clone(&shared));
     }
     // From here on something may be at the server.
-    job.remember(item, &file.stored(), in_order);
+    file.remember();
     let moved = {
         let remember = async {
             loop {
                 tokio::time::sleep(MARKERS).await;
-                job.remember(item, &file.stored(), file.in_order.load(Ordering::Relaxed));
+                file.remember();
             }
         };
         tokio::select! {
@@ -224,6 +225,27 @@ impl Upload {
 
     fn stored(&self) -> RangeSet {
         self.stored.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers what there is. What is remembered last is what was known last.
+    fn remember(&self) {
+        let manner = self.manner.lock().unwrap_or_else(PoisonError::into_inner);
+        self.job.remember_as(&self.item, &self.stored(), *manner);
+    }
+
+    /// From here on the file's size says nothing about what is before: that is remembered before it comes to be so.
+    async fn is_shared(&self) {
+        {
+            let mut manner = self.manner.lock().unwrap_or_else(PoisonError::into_inner);
+            if !manner.in_order {
+                return;
+            }
+            manner.in_order = false;
+            self.job.remember_as(&self.item, &self.stored(), *manner);
+        }
+        if let Some(journal) = &self.job.journal {
+            journal.written().await;
+        }
     }
 
     fn add_stored(&self, ranges: impl IntoIterator<Item = Range<u64>>) {
@@ -397,11 +419,11 @@ impl Upload {
         if again && !spoils(error) {
             let ranges = self.stored();
             // A plain server tells by the size of the file, when it is asked.
-            let in_order = self.in_order.load(Ordering::Relaxed);
-            if !ranges.is_empty() || in_order && *self.begun.borrow() {
-                job.remember(item, &ranges, in_order);
+            let manner = *self.manner.lock().unwrap_or_else(PoisonError::into_inner);
+            if !ranges.is_empty() || manner.in_order && *self.begun.borrow() {
+                self.remember();
                 self.watched.is_at(ranges.total_bytes());
-                item.half = Some(Half { size: item.size, modified: item.modified, ranges, in_order });
+                item.half = Some(Half { size: item.size, modified: item.modified, ranges, manner });
             }
             return;
         }
@@ -428,8 +450,7 @@ impl Shared for Upload {
             {
                 let id = piece.id;
                 // Before the first byte of it: from then on the file's size says nothing about what is before.
-                self.in_order.store(false, Ordering::Relaxed);
-                self.job.remember_part(&self.item, &self.stored());
+                self.is_shared().await;
                 let mut sending = std::pin::pin!(self.piece(piece));
                 let released = async {
                     self.job.queue.no_more_help().await;
