@@ -182,7 +182,12 @@ impl Job {
     }
 
     /// The same, by path and source.
-    pub(super) fn remember_as(&self, (path, source): &(Vec<u8>, Identity), ranges: &RangeSet, manner: Manner) {
+    pub(super) fn remember_as(
+        &self,
+        (path, source): &(Vec<u8>, Identity),
+        ranges: &RangeSet,
+        manner: Manner,
+    ) {
         if let Some(journal) = &self.journal {
             let (path, source, ranges) = (path.clone(), source.clone(), ranges.clone());
             journal.append(Record::Part { path, source, ranges, manner });

@@ -23,7 +23,12 @@ fn done(path: &str, size: u64) -> Record {
 
 fn part(path: &str, size: u64, ranges: &str) -> Record {
     let ranges = if ranges.is_empty() { RangeSet::new() } else { ranges.parse().unwrap() };
-    Record::Part { path: path.into(), source: identity(size), ranges, manner: Manner { in_order: size == 3, by_size: size == 2 } }
+    Record::Part {
+        path: path.into(),
+        source: identity(size),
+        ranges,
+        manner: Manner { in_order: size == 3, by_size: size == 2 },
+    }
 }
 
 fn fill(path: &Path, boot: &[u8], records: impl IntoIterator<Item = Record>, checkpoint: bool) {

@@ -42,7 +42,12 @@ pub(super) async fn between(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Br
     if again && !spoils(&error) {
         job.remember(item, &stored, Manner::default());
         watched.is_at(stored.total_bytes());
-        item.half = Some(Half { size: item.size, modified: item.modified, ranges: stored, manner: Manner::default() });
+        item.half = Some(Half {
+            size: item.size,
+            modified: item.modified,
+            ranges: stored,
+            manner: Manner::default(),
+        });
     } else {
         watched.is_at(0);
         to.remove_temporary(&temporary).await;

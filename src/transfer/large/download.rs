@@ -290,7 +290,12 @@ impl Download {
             let ranges: RangeSet = self.sink.keep().await;
             if !ranges.is_empty() {
                 job.remember(item, &ranges, Manner::default());
-                item.half = Some(Half { size: item.size, modified: item.modified, ranges, manner: Manner::default() });
+                item.half = Some(Half {
+                    size: item.size,
+                    modified: item.modified,
+                    ranges,
+                    manner: Manner::default(),
+                });
             }
             return;
         }
