@@ -70,7 +70,13 @@ async fn below(job: &Arc<Job>, folder: &[u8]) {
         Ok(finds) => finds,
         Err(error) => return unseen(job, Unseen { path: folder.to_vec(), error }),
     };
-    while let Some(first) = finds.next().await {
+    loop {
+        let first = tokio::select! {
+            biased;
+            _ = job.ended() => return,
+            first = finds.next() => first,
+        };
+        let Some(first) = first else { return };
         let mut found = vec![first];
         while found.len() < BATCH
             && let Some(next) = finds.now()
@@ -196,8 +202,9 @@ async fn make_folders(job: &Arc<Job>, folders: Vec<Found>) {
     for (_, folders) in by_depth {
         let mut making = JoinSet::new();
         for found in folders {
-            if making.len() >= QUESTIONS {
-                let Some(Ok((found, result))) = making.join_next().await else { continue };
+            if making.len() >= QUESTIONS
+                && let Some(Ok((found, result))) = making.join_next().await
+            {
                 made(job, &found, result);
             }
             let job = Arc::clone(job);

@@ -77,6 +77,8 @@ struct Waiting {
     small: VecDeque<Item>,
     alone: VecDeque<Item>,
     shared: Vec<Arc<dyn Shared>>,
+    /// To be tried again after a pause.
+    paused: Vec<(u64, Item, bool)>,
     /// Given out or waiting, and not done.
     open: usize,
     /// Nothing more is planned.
@@ -134,10 +136,25 @@ impl Queue {
 
     /// A file comes back, to be tried again after a pause.
     pub(super) fn again(self: &Arc<Self>, item: Item, small: bool, pause: Duration) {
+        let number = {
+            let mut waiting = self.lock();
+            waiting.next_order += 1;
+            let number = waiting.next_order;
+            waiting.paused.push((number, item, small));
+            number
+        };
         let queue = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
-            queue.put_back(item, small);
+            // Unless the transfer has ended meanwhile, which takes all that waits.
+            let due = {
+                let mut waiting = queue.lock();
+                let at = waiting.paused.iter().position(|(other, ..)| *other == number);
+                at.map(|at| waiting.paused.swap_remove(at))
+            };
+            if let Some((_, item, small)) = due {
+                queue.put_back(item, small);
+            }
         });
     }
 
@@ -173,6 +190,7 @@ impl Queue {
         let mut waiting = self.lock();
         let mut items: Vec<_> = std::mem::take(&mut waiting.small).into();
         items.extend(std::mem::take(&mut waiting.alone));
+        items.extend(std::mem::take(&mut waiting.paused).into_iter().map(|(_, item, _)| item));
         waiting.open = waiting.open.saturating_sub(items.len());
         items
     }

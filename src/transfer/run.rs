@@ -116,11 +116,15 @@ async fn stop(mut ended: watch::Receiver<bool>, limit: Option<Duration>) -> Stop
 
 async fn whole(job: Arc<Job>, root: Root0) -> Result<()> {
     let planner = tokio::spawn(plan::plan(Arc::clone(&job), root));
-    tokio::select! {
-        () = workers::run(&job) => {}
-        () = checkpoints(&job) => {}
-    }
+    let moved = tokio::select! {
+        moved = workers::run(&job) => moved,
+        () = checkpoints(&job) => Ok(()),
+    };
     // When the queue is over the plan is; when it was stopped the plan ends at its next batch.
+    if moved.is_err() {
+        planner.abort();
+        return moved;
+    }
     if planner.await.is_err_and(|error| error.is_panic()) {
         let message = "the task that plans a transfer has panicked";
         return Err(Error::new(ErrorKind::Internal, crate::error::Phase::Input, message));

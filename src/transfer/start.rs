@@ -22,6 +22,7 @@ use super::remote::Remote;
 use super::report::ReportKind;
 use super::run::Order;
 use super::source::Found;
+use super::workers;
 use super::{End, Facts, Route};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
@@ -174,6 +175,14 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
         busy: AtomicU64::new(0),
         stop: watch::Sender::new(None),
     };
+    if workers::places(&job) == 0 {
+        if let Some(journal) = &job.journal {
+            let _ = journal.close(|| Ok(()), false).await;
+        }
+        return Err(Error::invalid(
+            "this transfer needs more sessions at a time; expected sessions_per_endpoint of 3 or more on the client",
+        ));
+    }
     Ok(Started::Job(Arc::new(job), root))
 }
 

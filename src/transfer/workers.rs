@@ -10,6 +10,7 @@ use super::controller;
 use super::job::Job;
 use super::queue::Work;
 use super::{End, Route, large, pipes};
+use crate::error::{Error, ErrorKind, Phase, Result, Side};
 
 /// Workers where the number finds itself. More sessions are not faster, on servers with a core for each as well.
 const MOST: usize = 16;
@@ -18,7 +19,10 @@ const MOST: usize = 16;
 const LOCAL: usize = 4;
 
 /// Moves everything that is planned.
-pub(super) async fn run(job: &Arc<Job>) {
+///
+/// # Errors
+/// `Internal`, when one of them has panicked: what it was about is not known.
+pub(super) async fn run(job: &Arc<Job>) -> Result<()> {
     let most = most(job);
     let (active, allowed) = watch::channel(1);
     let mut workers = JoinSet::new();
@@ -27,30 +31,46 @@ pub(super) async fn run(job: &Arc<Job>) {
     }
     drop(allowed);
     let control = controller::run(Arc::clone(job), most, active);
+    let ended = async {
+        while let Some(ended) = workers.join_next().await {
+            if ended.is_err() {
+                job.queue.stop();
+                let message = "a task that moves files has panicked";
+                return Err(Error::new(ErrorKind::Internal, Phase::Data, message).with_side(Side::Local));
+            }
+        }
+        Ok(())
+    };
     tokio::select! {
-        () = async { while workers.join_next().await.is_some() {} } => {}
-        () = control => {}
+        ended = ended => ended,
+        () = control => Ok(()),
     }
 }
 
-fn most(job: &Job) -> usize {
+/// Workers for whom there are sessions, so that nobody holds one and waits for another that nobody gives back: a walk has one of
+/// its own, a transfer within one server takes two, and whoever fetches small files has checksums computed on another one.
+pub(super) fn places(job: &Job) -> usize {
     let sessions = |end: &End| match end {
         End::Local(_) => usize::MAX,
         End::Remote(remote) => remote.client.sessions_per_endpoint(),
     };
-    let limit = sessions(&job.sources[0]).min(sessions(&job.to));
-    // Both ends on one server share its sessions.
+    let walks = usize::from(!job.single && matches!(job.sources[0], End::Remote(_)));
+    let verifies = usize::from(job.route == Route::Download && job.algorithm.is_some() && !job.single);
+    let (from, to) = (sessions(&job.sources[0]).saturating_sub(walks), sessions(&job.to));
     let shared = match (&job.sources[0], &job.to) {
         (End::Remote(from), End::Remote(to)) => from.root.endpoint() == to.root.endpoint(),
         _ => false,
     };
-    let limit = if shared { limit / 2 } else { limit };
+    if shared { from / 2 } else { (from / (1 + verifies)).min(to) }
+}
+
+fn most(job: &Job) -> usize {
     let wanted = match job.choices.concurrency {
         Concurrency::Fixed(sessions) => usize::from(sessions),
         Concurrency::Auto if job.route == Route::Local => LOCAL,
         Concurrency::Auto => MOST,
     };
-    wanted.min(limit).max(1)
+    wanted.min(places(job)).max(1)
 }
 
 async fn work(job: Arc<Job>, number: usize, mut allowed: watch::Receiver<usize>) {

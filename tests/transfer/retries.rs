@@ -219,3 +219,41 @@ async fn another_place_serves_what_the_first_does_not_have() {
     report.check().unwrap();
     assert_eq!(fs::read(here.path().join("tree/b")).unwrap(), b"one");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_a_session_that_somebody_holds_who_waits() {
+    let server = Server::anonymous().start();
+    let here = tempfile::tempdir().unwrap();
+    let tree = server.dir().join("tree");
+    for n in 0..6000 {
+        let folder = tree.join(format!("d{}", n / 1000));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(format!("f{n}")), format!("{n}")).unwrap();
+    }
+    let with = |sessions| crate::support::builder().sessions_per_endpoint(sessions).build().unwrap();
+    for (sessions, verify, good) in [
+        (1, Verify::Size, false),
+        (2, Verify::Size, true),
+        (2, Verify::Checksum, false),
+        (3, Verify::Checksum, true),
+        (8, Verify::Checksum, true),
+    ] {
+        let to = here.path().join(format!("{sessions}{verify:?}"));
+        let transfer = with(sessions).transfer(server.url("tree"), &to).recursive(true).concurrency(8);
+        let result = transfer.verify(verify).await;
+        assert_eq!(result.is_ok(), good, "{sessions}: {result:?}");
+        if let Ok(report) = result {
+            report.check().unwrap();
+            assert_eq!(report.counts().files, 6000);
+            assert_eq!(fs::read(to.join("d5/f5999")).unwrap(), b"5999");
+        }
+    }
+    let one =
+        with(1).transfer(server.url("tree/d0/f7"), here.path().join("f")).verify(Verify::Checksum).await;
+    one.unwrap().check().unwrap();
+    assert_eq!(fs::read(here.path().join("f")).unwrap(), b"7");
+    // Within one server.
+    assert!(with(2).transfer(server.url("tree"), server.url("copy")).recursive(true).await.is_err());
+    with(3).transfer(server.url("tree"), server.url("copy")).recursive(true).await.unwrap().check().unwrap();
+    assert_eq!(fs::read(server.dir().join("copy/d5/f5999")).unwrap(), b"5999");
+}

@@ -24,7 +24,7 @@ use crate::transfer::pieces::{Piece, Pieces};
 use crate::transfer::progress::Watched;
 use crate::transfer::queue::{Half, Item};
 use crate::transfer::remote::Remote;
-use crate::types::{RangeSet, RestartMarker};
+use crate::types::{ChecksumAlgorithm, RangeSet, RestartMarker};
 use crate::url::Url;
 
 /// How often the server is asked to say what it has stored.
@@ -89,6 +89,7 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
     let divisible = gridftp && to.features.esto() && job.channels.parallelism == 1;
     let watched = job.tally.begin(&item.path, item.size);
     watched.is_at(there.total_bytes());
+    let before = there.total_bytes();
     let along = match &job.algorithm {
         Some(algorithm) if there.is_empty() => Some(Along::start(algorithm)?),
         _ => None,
@@ -139,7 +140,8 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
     match moved {
         Ok(moved) => Ok(moved),
         Err(error) => {
-            let new_bytes = file.moved.load(Ordering::Relaxed) > 0 && !file.stored().is_empty();
+            // What was sent and is not known to be stored does not count: it might be sent for ever.
+            let new_bytes = file.stored().total_bytes() > before;
             let broken = Broken { new_bytes: new_bytes && !spoils(&error), error };
             file.give_up(job, item, to, &broken.error).await;
             Err(broken)
@@ -198,7 +200,7 @@ async fn still_there(
     };
     if !to.is_gridftp() {
         // Nothing tells of stored bytes but the size: such a file was written from its beginning on.
-        return Ok(std::iter::once(0..there.min(size)).collect());
+        return Ok(std::iter::once(0..there.min(size).saturating_sub(IN_FLIGHT)).collect());
     }
     if in_order {
         ranges.insert(0..there.min(size).saturating_sub(IN_FLIGHT));
@@ -380,7 +382,9 @@ impl Upload {
             }
         }
         let mut checksum = None;
-        let doubtful = if self.by_size { to.any_algorithm() } else { None };
+        // A server that cannot compute any gives the file back, to be computed here.
+        let any = || to.any_algorithm().unwrap_or(ChecksumAlgorithm::Sha256);
+        let doubtful = self.by_size.then(any);
         if let Some(algorithm) = job.algorithm.as_ref().or(doubtful.as_ref()) {
             let theirs = to.checksum(&self.temporary, algorithm);
             let ours = async {

@@ -76,7 +76,8 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
         };
         let index = file.index();
         let Some(mut item) = asked.remove(&index) else { continue };
-        match job.unless_ended(contents(job, &mut file)).await {
+        let mut came = 0;
+        match job.unless_ended(contents(job, &mut file, &mut came)).await {
             Ok(contents) => {
                 // What it is by now is what was copied.
                 item.size = Some(u64::try_from(contents.len()).unwrap_or(u64::MAX));
@@ -87,7 +88,10 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
                     storing.spawn(store_one(Arc::clone(job), item, contents, None));
                 }
             }
-            Err(error) => failed(job, item, error),
+            Err(error) => {
+                job.tally.lost(came);
+                failed(job, item, error);
+            }
         }
         if comparing.len() >= COMPARED || compared_bytes >= COMPARED_BYTES {
             storing.spawn(compare(Arc::clone(job), std::mem::take(&mut comparing)));
@@ -122,18 +126,17 @@ fn forgotten() -> Error {
 }
 
 /// Collects a file, which was small when it was planned.
-async fn contents(job: &Job, file: &mut ManyFile<'_>) -> Result<Bytes> {
+async fn contents(job: &Job, file: &mut ManyFile<'_>, at: &mut u64) -> Result<Bytes> {
     let mut only = Bytes::new();
     let mut whole = BytesMut::new();
-    let mut at = 0;
     while let Some(block) = file.next_block().await? {
-        if block.offset != at {
+        if block.offset != *at {
             let message = "the bytes of a small file did not come in order";
             return Err(Error::new(ErrorKind::Unsupported, Phase::Data, message).with_side(Side::Source));
         }
         job.tally.moved(block.data.len());
-        at += u64::try_from(block.data.len()).unwrap_or(u64::MAX);
-        if at > 4 * SMALL {
+        *at += u64::try_from(block.data.len()).unwrap_or(u64::MAX);
+        if *at > 4 * SMALL {
             let message = "the file has grown; it goes by itself";
             return Err(Error::new(ErrorKind::Unsupported, Phase::Data, message).with_side(Side::Source));
         }

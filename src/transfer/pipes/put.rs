@@ -84,7 +84,8 @@ fn take(asked: &Asked, index: u64) -> Option<(Item, u64, Option<Checksum>)> {
     asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&index)
 }
 
-/// Reads files ahead, and hands them over as there is room.
+/// Reads files ahead, and hands them over as there is room. Every file is among those asked for from the moment it is taken
+/// from the queue: this may be thrown away at any point.
 async fn feed(
     job: &Arc<Job>,
     leave: &Leave<'_>,
@@ -93,6 +94,7 @@ async fn feed(
     sender: PutManySender,
     asked: &Asked,
 ) {
+    let lock = || asked.lock().unwrap_or_else(PoisonError::into_inner);
     let mut reading = JoinSet::new();
     let mut next = 0;
     loop {
@@ -102,43 +104,45 @@ async fn feed(
         {
             let path = from.path(&item.path);
             let algorithm = job.algorithm.clone();
+            let number = next;
+            next += 1;
+            lock().insert(number, (item, 0, None));
             reading.spawn(async move {
                 let read = blocking(move || {
                     let (contents, facts) = local::read_small(&path)?;
                     let checksum = algorithm.map(|algorithm| hash(&algorithm, &contents)).transpose()?;
                     Ok((contents, facts, checksum))
                 });
-                (item, read.await)
+                (number, read.await)
             });
         }
         let Some(read) = reading.join_next().await else { return };
-        let Ok((mut item, read)) = read else { continue };
-        let (contents, facts, checksum): (Bytes, local::Facts, Option<Checksum>) = match read {
-            Ok(read) => read,
-            Err(error) => {
-                failed(job, item, error);
-                continue;
-            }
+        let Ok((number, read)) = read else { continue };
+        let file = {
+            let mut asked = lock();
+            let Some((item, bytes, sum)) = asked.get_mut(&number) else { continue };
+            read.and_then(|(contents, facts, checksum): (Bytes, local::Facts, Option<Checksum>)| {
+                (item.size, item.modified, item.mode) =
+                    (Some(facts.size), Some(facts.modified), Some(facts.mode));
+                (*bytes, *sum) = (facts.size, checksum.clone());
+                put_file(job, to, item, contents, checksum)
+            })
         };
-        (item.size, item.modified, item.mode) = (Some(facts.size), Some(facts.modified), Some(facts.mode));
-        let file = match put_file(job, to, &item, contents, checksum.clone()) {
-            Ok(file) => file,
-            Err(error) => {
-                failed(job, item, error);
-                continue;
+        let sent = match file {
+            Ok(file) => {
+                let bytes = file.contents.len();
+                sender.send(number, file).await.map(|()| bytes)
             }
+            Err(error) => Err(error),
         };
-        let bytes = facts.size;
-        asked.lock().unwrap_or_else(PoisonError::into_inner).insert(next, (item, bytes, checksum));
-        if let Err(error) = sender.send(next, file).await {
-            // It is over: the others have their outcomes.
-            if let Some((item, ..)) = take(asked, next) {
-                job.failed(item, error, false);
+        match sent {
+            Ok(bytes) => job.tally.moved(bytes),
+            Err(error) => {
+                if let Some((item, ..)) = take(asked, number) {
+                    failed(job, item, error);
+                }
             }
-        } else {
-            job.tally.moved(usize::try_from(bytes).unwrap_or(usize::MAX));
         }
-        next += 1;
     }
 }
 
