@@ -1,6 +1,6 @@
 //! Whole transfers: files and trees, between this machine and servers, or between servers.
 //!
-//! [`Client::transfer`] makes a [`TransferBuilder`]; `.await` runs it to its end, and [`TransferBuilder::start`] gives a
+//! [`Client::transfer`](crate::Client::transfer) makes a [`TransferBuilder`]; `.await` runs it to its end, and [`TransferBuilder::start`] gives a
 //! [`Transfer`] that can be watched and ended. A plan is made while files move already: `source` finds entries, `plan` decides
 //! what becomes of each and makes folders, `queue` holds what waits, `workers` move files (small ones through pipelines, large
 //! ones by themselves or in pieces), `finish` does what comes last. `journal` remembers, `progress` and `report` tell.

@@ -125,7 +125,7 @@ fn mixed(root: &Path) {
 #[test]
 fn a_transfer_that_is_killed_goes_on() {
     child();
-    let kills = times("GRIDFTP_TEST_KILLS", 20);
+    let kills = times("GRIDFTP_TEST_KILLS", 12);
     let server = Server::anonymous().start();
     let here = tempfile::tempdir().unwrap();
     let mut random = Random::new(times("GRIDFTP_TEST_SEED", 4711));

@@ -140,7 +140,7 @@ async fn one(client: &Client, servers: &[Server; 2], scratch: &Path, seed: u64) 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_trees_arrive_or_are_told_of() {
-    let trees = times("GRIDFTP_TEST_TREES", 24);
+    let trees = times("GRIDFTP_TEST_TREES", 18);
     let client = anonymous();
     let servers = [Server::anonymous().start(), Server::anonymous().start()];
     let scratch = tempfile::tempdir().unwrap();
