@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::builder::{Channels, Login};
@@ -15,7 +15,7 @@ use super::queue::{Half, Item, Queue};
 use super::report::{ReportKind, SkipReason};
 use super::{End, Route};
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Phase, Result, Side, TimeoutKind};
+use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side, TimeoutKind};
 use crate::types::{Checksum, ChecksumAlgorithm, RangeSet};
 
 /// Files of up to that many bytes go through pipelines.
@@ -70,9 +70,32 @@ pub(super) struct Job {
     /// How often a server had too much to do.
     pub(super) busy: AtomicU64,
     pub(super) stop: watch::Sender<Option<Stop>>,
+    /// Room for the contents of small files, in KiB.
+    pub(super) memory: Arc<Semaphore>,
 }
 
+/// Contents of small files that are held at the same time, in KiB.
+const MEMORY_KIB: u32 = 48 << 10;
+
+/// Room for contents, until it is dropped.
+pub(super) type Room = OwnedSemaphorePermit;
+
 impl Job {
+    pub(super) fn memory() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(usize::try_from(MEMORY_KIB).unwrap_or(0)))
+    }
+
+    /// Waits until there is room for so many bytes of contents.
+    pub(super) async fn room(&self, bytes: u64) -> Option<Room> {
+        // It is never closed.
+        Arc::clone(&self.memory).acquire_many_owned(kib(bytes)).await.ok()
+    }
+
+    /// The same, if there is room now.
+    pub(super) fn room_now(&self, bytes: u64) -> Option<Room> {
+        Arc::clone(&self.memory).try_acquire_many_owned(kib(bytes)).ok()
+    }
+
     /// Whether it is one file, and not a tree.
     pub(super) fn is_single(&self) -> bool {
         self.single
@@ -135,7 +158,8 @@ impl Job {
 
     /// A file was not moved: it is tried again, or has failed. `new_bytes` says that the attempt brought some.
     pub(super) fn failed(&self, mut item: Item, error: Error, new_bytes: bool) {
-        if matches!(error.kind(), ErrorKind::ServerBusy | ErrorKind::TooManyOpenFiles) {
+        let refused_for_now = error.is_transient() && error.reply().is_some_and(Reply::is_transient_negative);
+        if refused_for_now || matches!(error.kind(), ErrorKind::ServerBusy | ErrorKind::TooManyOpenFiles) {
             self.busy.fetch_add(1, Ordering::Relaxed);
         }
         let retry = &self.choices.retry;
@@ -221,6 +245,10 @@ impl Job {
     pub(super) fn deferred(&self) -> std::sync::MutexGuard<'_, Deferred> {
         self.deferred.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn kib(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, MEMORY_KIB)
 }
 
 /// What tells a file of the source from a later one of its name.

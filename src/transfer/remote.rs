@@ -9,10 +9,13 @@ use super::{Facts, Overwrite};
 use crate::client::Client;
 use crate::data::is_device;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
+use crate::ops::{ListStream, WalkStream};
+use crate::options::{DataChannelAuth, ProtectionLevel};
 use crate::types::{Checksum, ChecksumAlgorithm, Entry, EntryKind, FeatureSet};
 use crate::url::Url;
 
-use super::choices::Preserve;
+use super::builder::Channels;
+use super::choices::{Links, Preserve};
 use super::hash::Hasher;
 use super::queue::Item;
 use super::report::ReportKind;
@@ -26,6 +29,9 @@ pub(super) struct Remote {
     pub(super) client: Client,
     pub(super) root: Url,
     pub(super) features: FeatureSet,
+    /// Of all data, listings and what is read back included.
+    protection: ProtectionLevel,
+    dcau: DataChannelAuth,
     /// How long a short question took.
     pub(super) round_trip: Duration,
     /// Pipelines do not work: it has no extended block mode, or cannot reach this client.
@@ -37,14 +43,32 @@ impl Remote {
     ///
     /// # Errors
     /// What a login can fail with.
-    pub(super) async fn of(client: Client, root: Url) -> Result<(Self, Option<Facts>)> {
+    pub(super) async fn of(client: Client, root: Url, channels: &Channels) -> Result<(Self, Option<Facts>)> {
         let features = client.features(&root).await?;
-        let mut remote =
-            Self { client, root, features, round_trip: Duration::ZERO, alone: AtomicBool::new(false) };
+        let mut remote = Self {
+            client,
+            root,
+            features,
+            protection: channels.protection,
+            dcau: channels.dcau.clone(),
+            round_trip: Duration::ZERO,
+            alone: AtomicBool::new(false),
+        };
         let asked = Instant::now();
         let facts = remote.facts(b"").await?;
         remote.round_trip = asked.elapsed();
         Ok((remote, facts))
+    }
+
+    /// Everything below a folder.
+    pub(super) fn walk(&self, folder: &[u8], links: Links) -> Result<WalkStream> {
+        let walk = self.client.walk(self.url(folder)?).follow_links(links == Links::Follow);
+        Ok(walk.protection(self.protection).dcau(self.dcau.clone()))
+    }
+
+    /// What is in the root.
+    pub(super) fn list(&self) -> ListStream {
+        self.client.list(&self.root).protection(self.protection).dcau(self.dcau.clone())
     }
 
     pub(super) fn url(&self, path: &[u8]) -> Result<Url> {
@@ -133,7 +157,8 @@ impl Remote {
             }
         }
         let mut hasher = Hasher::new(algorithm)?;
-        let mut reader = self.client.get(url).await?.into_reader();
+        let get = self.client.get(url).protection(self.protection).dcau(self.dcau.clone());
+        let mut reader = get.await?.into_reader();
         while let Some(data) = reader.next_chunk().await? {
             hasher.update(&data)?;
         }

@@ -59,8 +59,7 @@ impl Finds {
                 tokio::task::spawn_blocking(move || scan(root, &prefix, links, &sender));
             }
             End::Remote(remote) => {
-                let url = remote.url(folder)?;
-                let walk = remote.client.walk(url).follow_links(links == Links::Follow);
+                let walk = remote.walk(folder, links)?;
                 let gridftp_root = remote.root.clone();
                 tokio::spawn(walk_on(walk, gridftp_root, folder.to_vec(), links, sender));
             }
@@ -172,7 +171,7 @@ impl Remote {
         links: Links,
     ) -> Result<Vec<Found>> {
         use std::os::unix::ffi::OsStrExt as _;
-        let mut list = self.client.list(&self.root);
+        let mut list = self.list();
         let mut found = Vec::new();
         while let Some(entry) =
             std::future::poll_fn(|cx| futures_core::Stream::poll_next(std::pin::Pin::new(&mut list), cx))

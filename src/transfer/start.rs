@@ -8,6 +8,7 @@ use std::sync::{
 
 use tokio::sync::watch;
 
+use super::builder::Channels;
 use super::choices::{Links, Verify};
 use super::filter::{is_pattern, matcher};
 use super::hash::Hasher;
@@ -65,7 +66,7 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
     let begun = tokio::time::Instant::now();
     let mut tries = 1;
     let (mut sources, first, last_error) = loop {
-        let found = open_all(&from, &source_client).await;
+        let found = open_all(&from, &source_client, &channels).await;
         let again = found.1.is_none() && found.2.as_ref().is_some_and(Error::is_transient);
         let in_time = retry.within.is_none_or(|limit| begun.elapsed() < limit);
         if !again || tries >= retry.attempts || !in_time {
@@ -124,7 +125,7 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
     };
     let mut tries = 1;
     let opened = loop {
-        match destination_end(to.clone(), is_file, &choices, &destination_client).await {
+        match destination_end(to.clone(), is_file, &choices, &channels, &destination_client).await {
             Err(error) if error.is_transient() && tries < retry.attempts => {
                 tries += 1;
                 tally.retried();
@@ -174,6 +175,7 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
         incomplete: AtomicBool::new(false),
         busy: AtomicU64::new(0),
         stop: watch::Sender::new(None),
+        memory: Job::memory(),
     };
     if workers::places(&job) == 0 {
         if let Some(journal) = &job.journal {
@@ -187,7 +189,11 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
 }
 
 /// The places that have what is to be copied: the first one that does is planned by, and comes first.
-async fn open_all(from: &[Location], client: &Client) -> (Vec<End>, Option<Facts>, Option<Error>) {
+async fn open_all(
+    from: &[Location],
+    client: &Client,
+    channels: &Channels,
+) -> (Vec<End>, Option<Facts>, Option<Error>) {
     let mut sources = Vec::new();
     let mut first = None;
     let mut last_error: Option<Error> = None;
@@ -199,7 +205,7 @@ async fn open_all(from: &[Location], client: &Client) -> (Vec<End>, Option<Facts
         }
     };
     for location in from {
-        match open(location.clone(), client).await {
+        match open(location.clone(), client, channels).await {
             Ok((end, Some(facts))) if first.is_none() => {
                 first = Some(facts);
                 sources.insert(0, end);
@@ -241,7 +247,7 @@ fn error_at(message: &'static str, path: &Path) -> Error {
 }
 
 /// A source, and what it is. Links are followed here, whatever the policy: the root is what was asked for.
-async fn open(location: Location, client: &Client) -> Result<(End, Option<Facts>)> {
+async fn open(location: Location, client: &Client, channels: &Channels) -> Result<(End, Option<Facts>)> {
     match location {
         Location::Local(path) => {
             let looked_at = path.clone();
@@ -249,7 +255,7 @@ async fn open(location: Location, client: &Client) -> Result<(End, Option<Facts>
             Ok((End::Local(LocalEnd::source(path)), facts.map(of_local)))
         }
         Location::Remote(url) => {
-            let (remote, facts) = Remote::of(client.clone(), url).await?;
+            let (remote, facts) = Remote::of(client.clone(), url, channels).await?;
             Ok((End::Remote(remote), facts))
         }
     }
@@ -368,6 +374,7 @@ async fn destination_end(
     to: Location,
     is_file: bool,
     choices: &super::choices::Choices,
+    channels: &Channels,
     client: &Client,
 ) -> Result<End> {
     match to {
@@ -385,7 +392,7 @@ async fn destination_end(
             .await
         }
         Location::Remote(url) => {
-            let (remote, facts) = Remote::of(client.clone(), url).await?;
+            let (remote, facts) = Remote::of(client.clone(), url, channels).await?;
             if choices.dry_run {
                 return Ok(End::Remote(remote));
             }
@@ -424,6 +431,8 @@ async fn make_all(remote: &Remote, folder: &crate::url::Url) -> Result<()> {
             Err(Error::new(ErrorKind::NotADirectory, Phase::Command, message).with_url(folder))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => remote.client.create_dir_all(folder).await,
+        // A server that cannot say: it will when files are stored.
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
         Err(error) => Err(error),
     }
 }

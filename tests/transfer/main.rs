@@ -1,11 +1,14 @@
 //! Whole transfers against real servers, by topic.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::future_not_send, missing_docs)]
 
+mod endings;
 mod files;
 mod iceprod;
 mod kills;
 mod policies;
 mod retries;
+#[path = "../it/strict.rs"]
+mod strict;
 #[allow(dead_code, unused_imports, reason = "shared with the tests of single operations")]
 #[path = "../it/support.rs"]
 mod support;

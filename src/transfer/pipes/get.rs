@@ -10,7 +10,7 @@ use super::{Leave, ended, failed};
 use crate::data::ManyFile;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::transfer::hash::hash;
-use crate::transfer::job::{Job, SMALL};
+use crate::transfer::job::{Job, Room, SMALL};
 use crate::transfer::local::{self, Attributes};
 use crate::transfer::queue::Item;
 use crate::transfer::{End, Overwrite};
@@ -24,10 +24,16 @@ const WRITING: usize = 64;
 
 /// Files whose checksums are asked for together, and their bytes.
 const COMPARED: usize = 128;
-const COMPARED_BYTES: usize = 16 << 20;
+const COMPARED_BYTES: usize = 8 << 20;
 
 /// Groups of them at the same time.
 const GROUPS: usize = 2;
+
+/// A file's contents, and the room that they take.
+struct Held {
+    contents: Bytes,
+    _room: Option<Room>,
+}
 
 pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
     let End::Remote(from) = &job.sources[0] else { return };
@@ -80,12 +86,24 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
         match job.unless_ended(contents(job, &mut file, &mut came)).await {
             Ok(contents) => {
                 // What it is by now is what was copied.
-                item.size = Some(u64::try_from(contents.len()).unwrap_or(u64::MAX));
+                item.size = Some(came);
+                let room = match job.room_now(came) {
+                    Some(room) => Some(room),
+                    None => {
+                        // What waits here must go on, or nobody would make room.
+                        if !comparing.is_empty() {
+                            storing.spawn(compare(Arc::clone(job), std::mem::take(&mut comparing)));
+                            compared_bytes = 0;
+                        }
+                        job.room(came).await
+                    }
+                };
+                let held = Held { contents, _room: room };
                 if job.algorithm.is_some() {
-                    compared_bytes += contents.len();
-                    comparing.push((item, contents));
+                    compared_bytes += held.contents.len();
+                    comparing.push((item, held));
                 } else {
-                    storing.spawn(store_one(Arc::clone(job), item, contents, None));
+                    storing.spawn(store_one(Arc::clone(job), item, held, None));
                 }
             }
             Err(error) => {
@@ -153,7 +171,7 @@ async fn contents(job: &Job, file: &mut ManyFile<'_>, at: &mut u64) -> Result<By
 }
 
 /// Has the server compute the checksums of files that are here, and stores those that are right.
-async fn compare(job: Arc<Job>, files: Vec<(Item, Bytes)>) {
+async fn compare(job: Arc<Job>, files: Vec<(Item, Held)>) {
     let (End::Remote(from), Some(algorithm)) = (&job.sources[0], job.algorithm.clone()) else { return };
     let mut asked = Vec::with_capacity(files.len());
     let mut urls = Vec::with_capacity(files.len());
@@ -190,16 +208,17 @@ async fn compare(job: Arc<Job>, files: Vec<(Item, Bytes)>) {
 }
 
 /// Gives a file its contents and its name, if its checksum is right.
-async fn store_one(job: Arc<Job>, item: Item, contents: Bytes, theirs: Option<Checksum>) {
+async fn store_one(job: Arc<Job>, item: Item, held: Held, theirs: Option<Checksum>) {
     let End::Local(to) = &job.to else { return };
     let attributes = Attributes::of(&item, job.choices.preserve);
     let (tag, fsync) = (job.tag, job.choices.fsync);
     let replace = job.choices.overwrite != Overwrite::Never;
-    let bytes = u64::try_from(contents.len()).unwrap_or(u64::MAX);
+    let bytes = u64::try_from(held.contents.len()).unwrap_or(u64::MAX);
     let expected = theirs.clone();
     let stored = to.at(&item.path, move |root, path| {
+        let contents = &held.contents;
         if let Some(theirs) = expected {
-            let ours = hash(theirs.algorithm(), &contents)?;
+            let ours = hash(theirs.algorithm(), contents)?;
             if ours != theirs {
                 let message =
                     format!("what came differs: the source's checksum is {theirs}, that of the copy {ours}");
@@ -208,7 +227,7 @@ async fn store_one(job: Arc<Job>, item: Item, contents: Bytes, theirs: Option<Ch
                 );
             }
         }
-        local::write_small(root, path, tag, &contents, attributes, replace, fsync)
+        local::write_small(root, path, tag, contents, attributes, replace, fsync)
     });
     match stored.await {
         Ok(()) => job.copied(&item, bytes, theirs),

@@ -10,7 +10,7 @@ use super::{Leave, ended, failed};
 use crate::data::{PutFile, PutManySender};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::transfer::hash::hash;
-use crate::transfer::job::Job;
+use crate::transfer::job::{Job, Room, SMALL};
 use crate::transfer::local;
 use crate::transfer::local_end::{LocalEnd, blocking};
 use crate::transfer::queue::Item;
@@ -22,7 +22,16 @@ use crate::types::Checksum;
 const READING: usize = 8;
 
 /// Those that are on their way, by their number.
-type Asked = Mutex<HashMap<u64, (Item, u64, Option<Checksum>)>>;
+type Asked = Mutex<HashMap<u64, File>>;
+
+/// A file on its way.
+struct File {
+    item: Item,
+    bytes: u64,
+    checksum: Option<Checksum>,
+    /// For its contents, until they are stored.
+    room: Option<Room>,
+}
 
 pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
     let (End::Local(from), End::Remote(to)) = (&job.sources[0], &job.to) else { return };
@@ -51,7 +60,8 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
     });
     let outcomes = job.unless_ended(async {
         while let Some(outcome) = many.next_outcome().await {
-            let Some((item, bytes, checksum)) = take(&asked, outcome.index) else { continue };
+            let Some(File { item, bytes, checksum, room }) = take(&asked, outcome.index) else { continue };
+            drop(room);
             match outcome.result {
                 Ok(_) => {
                     if let Err(error) = outcome.attributes {
@@ -69,7 +79,7 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
     });
     let _ = tokio::join!(feeding, outcomes);
     let left: Vec<_> =
-        asked.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, (item, ..))| item).collect();
+        asked.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, file)| file.item).collect();
     if !left.is_empty() {
         let forgotten = || {
             Error::new(ErrorKind::Internal, Phase::Data, "a file of a pipeline was forgotten")
@@ -80,7 +90,7 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
     }
 }
 
-fn take(asked: &Asked, index: u64) -> Option<(Item, u64, Option<Checksum>)> {
+fn take(asked: &Asked, index: u64) -> Option<File> {
     asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&index)
 }
 
@@ -106,7 +116,12 @@ async fn feed(
             let algorithm = job.algorithm.clone();
             let number = next;
             next += 1;
-            lock().insert(number, (item, 0, None));
+            let size = item.size.unwrap_or(SMALL);
+            lock().insert(number, File { item, bytes: 0, checksum: None, room: None });
+            let room = job.room(size).await;
+            if let Some(file) = lock().get_mut(&number) {
+                file.room = room;
+            }
             reading.spawn(async move {
                 let read = blocking(move || {
                     let (contents, facts) = local::read_small(&path)?;
@@ -120,7 +135,7 @@ async fn feed(
         let Ok((number, read)) = read else { continue };
         let file = {
             let mut asked = lock();
-            let Some((item, bytes, sum)) = asked.get_mut(&number) else { continue };
+            let Some(File { item, bytes, checksum: sum, .. }) = asked.get_mut(&number) else { continue };
             read.and_then(|(contents, facts, checksum): (Bytes, local::Facts, Option<Checksum>)| {
                 (item.size, item.modified, item.mode) =
                     (Some(facts.size), Some(facts.modified), Some(facts.mode));
@@ -138,8 +153,8 @@ async fn feed(
         match sent {
             Ok(bytes) => job.tally.moved(bytes),
             Err(error) => {
-                if let Some((item, ..)) = take(asked, number) {
-                    failed(job, item, error);
+                if let Some(file) = take(asked, number) {
+                    failed(job, file.item, error);
                 }
             }
         }
