@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::crew::Crew;
 use super::{Broken, Moved, Shared, changed, differs, in_order, spoils};
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::transfer::End;
@@ -32,16 +32,12 @@ struct Download {
     source: usize,
     url: Url,
     size: Option<u64>,
-    pieces: Pieces,
+    crew: Crew,
     sink: Writer,
     watched: Watched,
     along: Option<Along>,
     /// Bytes that this attempt brought.
     moved: AtomicU64,
-    /// Nobody is to move anything any more.
-    over: watch::Sender<bool>,
-    /// Those who help.
-    helpers: watch::Sender<usize>,
 }
 
 pub(super) async fn download(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Broken> {
@@ -68,13 +64,11 @@ pub(super) async fn download(job: &Arc<Job>, item: &mut Item) -> Result<Moved, B
         source: item.source,
         url,
         size: item.size,
-        pieces: Pieces::new(item.size, &there, divisible),
+        crew: Crew::new(Pieces::new(item.size, &there, divisible)),
         sink,
         watched,
         along,
         moved: AtomicU64::new(0),
-        over: watch::Sender::new(false),
-        helpers: watch::Sender::new(0),
     });
     let shared: Arc<dyn Shared> = Arc::<Download>::clone(&file);
     if divisible {
@@ -94,7 +88,8 @@ pub(super) async fn download(job: &Arc<Job>, item: &mut Item) -> Result<Moved, B
             }
         };
         let work = async {
-            file.all_pieces().await?;
+            file.crew.work(|piece| file.piece(piece)).await?;
+            file.sink.flush().await?;
             file.check(from, item).await
         };
         tokio::select! {
@@ -104,8 +99,7 @@ pub(super) async fn download(job: &Arc<Job>, item: &mut Item) -> Result<Moved, B
     };
     job.queue.withdraw(&shared);
     drop(shared);
-    file.over.send_replace(true);
-    file.wait_for_helpers().await;
+    file.crew.dismiss().await;
     let moved = match moved {
         Ok(()) => file.finish(job, item, theirs).await,
         Err(error) => {
@@ -151,28 +145,10 @@ impl Download {
         }
     }
 
-    async fn all_pieces(&self) -> Result<()> {
-        loop {
-            while let Some(piece) = self.pieces.take() {
-                self.piece(piece).await?;
-            }
-            // Others may give back what they could not move.
-            let mut helpers = self.helpers.subscribe();
-            if *helpers.borrow_and_update() == 0 {
-                if self.pieces.is_idle() && !self.pieces.has_room() {
-                    return self.sink.flush().await;
-                }
-                continue;
-            }
-            // It cannot fail: the sender is here.
-            let _ = helpers.changed().await;
-        }
-    }
-
     async fn piece(&self, piece: Piece) -> Result<()> {
         let id = piece.id;
         let result = self.fetch(piece).await;
-        self.pieces.finish(id, result.is_ok());
+        self.crew.pieces.finish(id, result.is_ok());
         result
     }
 
@@ -201,8 +177,9 @@ impl Download {
         let ordered = in_order(&self.job);
         while let Some(block) = get.next_block().await? {
             let length = u64::try_from(block.data.len()).unwrap_or(u64::MAX);
-            let own = if ordered && self.size.is_some() { self.pieces.advance(id, length) } else { length };
-            let shortened = self.size.is_some() && ordered && self.pieces.end(id) < range.end;
+            let own =
+                if ordered && self.size.is_some() { self.crew.pieces.advance(id, length) } else { length };
+            let shortened = self.size.is_some() && ordered && self.crew.pieces.end(id) < range.end;
             if own < length && !shortened {
                 return Err(too_much(range.end));
             }
@@ -214,14 +191,14 @@ impl Download {
             self.sink.write_at(block.offset, data).await?;
             self.moved.fetch_add(own, Ordering::Relaxed);
             self.watched.moved(count);
-            if shortened && self.pieces.left(id) == 0 {
+            if shortened && self.crew.pieces.left(id) == 0 {
                 // The rest is somebody else's.
                 return Ok(());
             }
         }
-        if ordered && self.size.is_some() && self.pieces.left(id) > 0 {
+        if ordered && self.size.is_some() && self.crew.pieces.left(id) > 0 {
             let message =
-                format!("{} bytes of the part up to {} did not come", self.pieces.left(id), range.end);
+                format!("{} bytes of the part up to {} did not come", self.crew.pieces.left(id), range.end);
             return Err(Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Source));
         }
         Ok(())
@@ -237,11 +214,6 @@ impl Download {
             Some(facts) => Err(changed(item.size, facts.size)),
             None => Err(changed(item.size, None)),
         }
-    }
-
-    async fn wait_for_helpers(&self) {
-        // Each of them ends when it sees that it is over.
-        let _ = self.helpers.subscribe().wait_for(|helpers| *helpers == 0).await;
     }
 
     /// Compares, and gives the file its name.
@@ -319,42 +291,12 @@ fn too_much(end: u64) -> Error {
 
 impl Shared for Download {
     fn has_room(&self) -> bool {
-        !*self.over.borrow() && self.pieces.has_room()
+        self.crew.has_room()
     }
 
     fn help(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            self.helpers.send_modify(|helpers| *helpers += 1);
-            let mut over = self.over.subscribe();
-            while !*over.borrow()
-                && self.job.queue.helps()
-                && let Some(piece) = self.pieces.take()
-            {
-                let id = piece.id;
-                let mut fetching = std::pin::pin!(self.fetch(piece));
-                let released = async {
-                    self.job.queue.no_more_help().await;
-                    self.pieces.release(id);
-                    // It ends with its next block.
-                    std::future::pending::<()>().await;
-                };
-                let result = tokio::select! {
-                    biased;
-                    _ = over.wait_for(|over| *over) => None,
-                    result = &mut fetching => Some(result),
-                    () = released => None,
-                };
-                let done = matches!(result, Some(Ok(())));
-                self.pieces.finish(id, done);
-                if let Some(Err(error)) = result {
-                    tracing::debug!(%error, "a helper could not move its part of a file");
-                    if error.kind() == ErrorKind::ServerBusy {
-                        self.job.busy.fetch_add(1, Ordering::Relaxed);
-                    }
-                    break;
-                }
-            }
-            self.helpers.send_modify(|helpers| *helpers -= 1);
+            self.crew.help(&self.job, || std::future::ready(()), |piece| self.piece(piece)).await;
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod between;
 mod copy;
+mod crew;
 mod download;
 mod relay;
 mod upload;

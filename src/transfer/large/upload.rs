@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::crew::Crew;
 use super::{Broken, Moved, Shared, differs, spoils};
 use crate::data::Put;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
@@ -42,14 +43,12 @@ struct Upload {
     path: PathBuf,
     temporary: Url,
     size: u64,
-    pieces: Pieces,
+    crew: Crew,
     /// What the server has said to have stored.
     stored: Mutex<RangeSet>,
     watched: Watched,
     along: Option<Along>,
     moved: AtomicU64,
-    over: watch::Sender<bool>,
-    helpers: watch::Sender<usize>,
     /// The file is there at the server, so that others may write into it.
     begun: watch::Sender<bool>,
     /// One sender writes it from its beginning on, so far.
@@ -100,13 +99,11 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
         path,
         temporary,
         size: facts.size,
-        pieces: Pieces::new(item.size, &there, divisible),
+        crew: Crew::new(Pieces::new(item.size, &there, divisible)),
         stored: Mutex::new(there),
         watched,
         along,
         moved: AtomicU64::new(0),
-        over: watch::Sender::new(false),
-        helpers: watch::Sender::new(0),
         begun: watch::Sender::new(false),
         manner: Mutex::new(Manner { in_order, by_size }),
         by_size,
@@ -125,14 +122,13 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
             }
         };
         tokio::select! {
-            moved = job.unless_ended(file.all_pieces()) => moved,
+            moved = job.unless_ended(file.crew.work(|piece| file.piece(piece))) => moved,
             () = remember => Ok(()),
         }
     };
     job.queue.withdraw(&shared);
     drop(shared);
-    file.over.send_replace(true);
-    let _ = file.helpers.subscribe().wait_for(|helpers| *helpers == 0).await;
+    file.crew.dismiss().await;
     let moved = match moved {
         Ok(()) => job.unless_ended(file.finish(job, item, to)).await,
         Err(error) => Err(error),
@@ -254,35 +250,19 @@ impl Upload {
         self.stored.lock().unwrap_or_else(PoisonError::into_inner).extend(ranges);
     }
 
-    async fn all_pieces(&self) -> Result<()> {
-        loop {
-            while let Some(piece) = self.pieces.take() {
-                self.piece(piece).await?;
-            }
-            let mut helpers = self.helpers.subscribe();
-            if *helpers.borrow_and_update() == 0 {
-                if self.pieces.is_idle() && !self.pieces.has_room() {
-                    return Ok(());
-                }
-                continue;
-            }
-            let _ = helpers.changed().await;
-        }
-    }
-
     async fn piece(&self, piece: Piece) -> Result<()> {
         let (id, start) = (piece.id, piece.range.start);
         match self.store(piece).await {
             Ok(end) => {
                 self.add_stored(std::iter::once(start..end));
-                self.pieces.finish(id, true);
+                self.crew.pieces.finish(id, true);
                 Ok(())
             }
             Err(error) => {
                 // What was sent is not what was stored.
                 let sure = self.stored().contiguous_from(start);
-                self.pieces.rewind(id, sure);
-                self.pieces.finish(id, false);
+                self.crew.pieces.rewind(id, sure);
+                self.crew.pieces.finish(id, false);
                 Err(error)
             }
         }
@@ -335,7 +315,7 @@ impl Upload {
         let mut end = range.start;
         while let Some(block) = reader.next().await? {
             let length = u64::try_from(block.data.len()).unwrap_or(u64::MAX);
-            let own = self.pieces.advance(id, length);
+            let own = self.crew.pieces.advance(id, length);
             let data = block.data.slice(..usize::try_from(own).unwrap_or(usize::MAX).min(block.data.len()));
             if let Some(along) = &self.along {
                 along.take(block.offset, &data).await;
@@ -351,12 +331,12 @@ impl Upload {
                 heard = Instant::now();
                 self.hear(put, range);
             }
-            if self.pieces.left(id) == 0 {
+            if self.crew.pieces.left(id) == 0 {
                 // The rest, if there is one, is somebody else's.
                 return Ok(end);
             }
         }
-        if self.pieces.left(id) > 0 {
+        if self.crew.pieces.left(id) > 0 {
             return Err(super::changed(Some(self.size), Some(end)));
         }
         Ok(end)
@@ -441,46 +421,12 @@ impl Upload {
 
 impl Shared for Upload {
     fn has_room(&self) -> bool {
-        *self.begun.borrow() && !*self.over.borrow() && self.pieces.has_room()
+        *self.begun.borrow() && self.crew.has_room()
     }
 
     fn help(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            self.helpers.send_modify(|helpers| *helpers += 1);
-            let mut over = self.over.subscribe();
-            while !*over.borrow()
-                && self.job.queue.helps()
-                && let Some(piece) = self.pieces.take()
-            {
-                let id = piece.id;
-                // Before the first byte of it: from then on the file's size says nothing about what is before.
-                self.is_shared().await;
-                let mut sending = std::pin::pin!(self.piece(piece));
-                let released = async {
-                    self.job.queue.no_more_help().await;
-                    self.pieces.release(id);
-                    // It ends with its next block.
-                    std::future::pending::<()>().await;
-                };
-                let result = tokio::select! {
-                    biased;
-                    _ = over.wait_for(|over| *over) => None,
-                    result = &mut sending => Some(result),
-                    () = released => None,
-                };
-                match result {
-                    None => self.pieces.finish(id, false),
-                    Some(Ok(())) => {}
-                    Some(Err(error)) => {
-                        tracing::debug!(%error, "a helper could not send its part of a file");
-                        if error.kind() == ErrorKind::ServerBusy {
-                            self.job.busy.fetch_add(1, Ordering::Relaxed);
-                        }
-                        break;
-                    }
-                }
-            }
-            self.helpers.send_modify(|helpers| *helpers -= 1);
+            self.crew.help(&self.job, || self.is_shared(), |piece| self.piece(piece)).await;
         })
     }
 }
