@@ -122,9 +122,18 @@ impl Control {
     }
 
     /// Has several work on one file, where that is not so, and keeps it if it is better. Tells the speed, and whether it was.
-    async fn try_help(&mut self, best: f64, at: usize) -> (f64, bool) {
-        if self.job.queue.helps() || at < 2 {
+    async fn try_help(&mut self, mut best: f64, at: usize) -> (f64, bool) {
+        if self.job.queue.helps() || at < 2 || !self.job.queue.has_shared() {
             return (best, false);
+        }
+        // A connection that is still getting faster would be taken for the others' merit.
+        for _ in 0..5 {
+            let speed = self.measure().await;
+            let steady = speed < best * BETTER;
+            best = speed;
+            if steady {
+                break;
+            }
         }
         self.job.queue.help(true);
         let speed = self.try_out(at).await;

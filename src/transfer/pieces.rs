@@ -5,11 +5,19 @@
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::types::RangeSet;
 
-/// What must be left of a piece for two to share it. Asking for a part costs a few round trips and a new connection.
+/// What is left of a piece that two may share, whatever its speed. Asking for a part costs a few round trips and a new
+/// connection.
 pub(super) const WORTH_SHARING: u64 = 64 << 20;
+
+/// Less than that is shared only if it would take long: a connection that has lost its speed is not waited for to the end.
+const LEAST: u64 = 4 << 20;
+
+/// What is long.
+const LONG: Duration = Duration::from_secs(2);
 
 /// Where pieces are divided.
 const ALIGNED: u64 = 1 << 20;
@@ -30,9 +38,26 @@ struct Inner {
 #[derive(Debug)]
 struct Moving {
     id: usize,
+    start: u64,
+    since: Instant,
     /// The next byte.
     position: u64,
     end: u64,
+}
+
+impl Moving {
+    fn left(&self) -> u64 {
+        self.end - self.position
+    }
+
+    /// Whether two would be through with it sooner.
+    fn is_worth_sharing(&self) -> bool {
+        let moved = self.position - self.start;
+        // How long the rest takes at the speed so far, without a division by nothing.
+        let long =
+            u128::from(self.left()) * self.since.elapsed().as_nanos() > u128::from(moved) * LONG.as_nanos();
+        self.left() >= WORTH_SHARING || self.left() >= LEAST && self.since.elapsed() >= LONG && long
+    }
 }
 
 /// A piece that somebody moves.
@@ -69,11 +94,9 @@ impl Pieces {
         let range = match inner.waiting.pop() {
             Some(range) => range,
             None if inner.divisible => {
-                let most = inner.moving.iter_mut().max_by_key(|moving| moving.end - moving.position)?;
-                let left = most.end - most.position;
-                if left < WORTH_SHARING {
-                    return None;
-                }
+                let worth = inner.moving.iter_mut().filter(|moving| moving.is_worth_sharing());
+                let most = worth.max_by_key(|moving| moving.left())?;
+                let left = most.left();
                 let middle = (most.position + left / 2) / ALIGNED * ALIGNED;
                 let range = middle..most.end;
                 most.end = middle;
@@ -83,15 +106,15 @@ impl Pieces {
         };
         let id = inner.next;
         inner.next += 1;
-        inner.moving.push(Moving { id, position: range.start, end: range.end });
+        let (start, position, end) = (range.start, range.start, range.end);
+        inner.moving.push(Moving { id, start, since: Instant::now(), position, end });
         Some(Piece { id, range })
     }
 
     /// Whether somebody who asked now would get a piece.
     pub(super) fn has_room(&self) -> bool {
         let inner = self.lock();
-        let worth = |moving: &Moving| moving.end - moving.position >= WORTH_SHARING;
-        !inner.waiting.is_empty() || inner.divisible && inner.moving.iter().any(worth)
+        !inner.waiting.is_empty() || inner.divisible && inner.moving.iter().any(Moving::is_worth_sharing)
     }
 
     /// Bytes of a piece came, in order: how many of them are still this piece's.

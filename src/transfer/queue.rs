@@ -15,6 +15,9 @@ use super::journal::Manner;
 use super::large::Shared;
 use crate::types::RangeSet;
 
+/// How often those who have nothing to do look whether they can help.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 /// Files that are planned and not done.
 pub(super) const ROOM: usize = 4096;
 
@@ -266,8 +269,14 @@ impl Queue {
             if let Some(work) = self.pick(worker) {
                 return work;
             }
-            changed.await;
+            // Now and then even if nobody says so: whether a file is worth sharing changes with time.
+            let _ = tokio::time::timeout(LOOK_AGAIN, changed).await;
         }
+    }
+
+    /// Whether there is a file that several could work on.
+    pub(super) fn has_shared(&self) -> bool {
+        !self.lock().shared.is_empty()
     }
 
     fn pick(&self, worker: usize) -> Option<Work> {

@@ -51,12 +51,15 @@ impl Crew {
     }
 
     /// A helper's part: moves pieces as long as there are some and helpers are wanted. `begin` is done before each.
-    pub(super) async fn help<F: Future<Output = Result<()>>, B: Future<Output = ()>>(
+    pub(super) async fn help<F, B>(
         &self,
         job: &Job,
-        begin: impl Fn() -> B,
-        piece: impl Fn(Piece) -> F,
-    ) {
+        begin: impl Fn() -> B + Sync,
+        piece: impl Fn(Piece) -> F + Sync,
+    ) where
+        F: Future<Output = Result<()>> + Send,
+        B: Future<Output = ()> + Send,
+    {
         let _here = Here::new(&self.helpers);
         let mut over = self.over.subscribe();
         while !*over.borrow()
