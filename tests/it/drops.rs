@@ -51,13 +51,16 @@ fn a_thousand_random_drops_lose_nothing() {
         let before = open_descriptors();
         let mut random = Random::new(42);
         let mut dropped = 0;
-        for _ in 0..1000 {
+        let mut ended = 0;
+        // A quick machine ends many of them before their time: it gets more to do.
+        while dropped < 600 {
             let limit = Duration::from_micros(random.below(12_000));
-            if tokio::time::timeout(limit, one(&client, &server, &mut random)).await.is_err() {
-                dropped += 1;
+            match tokio::time::timeout(limit, one(&client, &server, &mut random)).await {
+                Ok(()) => ended += 1,
+                Err(_) => dropped += 1,
             }
+            assert!(ended < 20_000, "only {dropped} were dropped in the middle, {ended} were not");
         }
-        assert!(dropped > 500, "only {dropped} of 1,000 were dropped in the middle");
         eventually("ports and buffers come back", || {
             let m = engine_metrics();
             m.buffers_out == 0 && m.registered == 0 && m.lost_buffers == 0
@@ -71,7 +74,7 @@ fn a_thousand_random_drops_lose_nothing() {
         drop(client);
         eventually("descriptors come back", || open_descriptors() <= before).await;
         eventually("ports come back", || engine_metrics().ports == 0).await;
-        println!("{dropped} dropped; {:?}", engine_metrics());
+        println!("{dropped} dropped, {ended} not; {:?}", engine_metrics());
     });
 }
 
