@@ -11,12 +11,17 @@
 
 mod args;
 mod copy;
+#[path = "../common/exit.rs"]
 mod exit;
+#[path = "../common/failure.rs"]
 mod failure;
 mod location;
 mod names;
 mod progress;
+#[path = "../common/signals.rs"]
 mod signals;
+#[path = "../common/size.rs"]
+mod size;
 mod sink;
 mod source;
 mod target;

@@ -7,10 +7,10 @@
 #[path = "../../examples/gridftp-cp/args/mod.rs"]
 mod args;
 #[allow(dead_code)]
-#[path = "../../examples/gridftp-cp/exit.rs"]
+#[path = "../../examples/common/exit.rs"]
 mod exit;
 #[allow(dead_code)]
-#[path = "../../examples/gridftp-cp/failure.rs"]
+#[path = "../../examples/common/failure.rs"]
 mod failure;
 #[allow(dead_code)]
 #[path = "../../examples/gridftp-cp/location.rs"]
@@ -19,8 +19,11 @@ mod location;
 #[path = "../../examples/gridftp-cp/names.rs"]
 mod names;
 #[allow(dead_code)]
-#[path = "../../examples/gridftp-cp/signals.rs"]
+#[path = "../../examples/common/signals.rs"]
 mod signals;
+#[allow(dead_code)]
+#[path = "../../examples/common/size.rs"]
+mod size;
 
 mod contents;
 mod destinations;

@@ -1,6 +1,5 @@
 //! From words to settings, in two stages: [`Words`] is what was typed, [`Settings`] is what is meant, checked as a whole.
 
-pub(crate) mod size;
 pub(crate) mod words;
 
 use std::ffi::OsString;
@@ -13,6 +12,7 @@ use gridftp::options::{DataChannelAuth, ProtectionLevel, Timeouts, TransferMode}
 
 use crate::exit;
 use crate::failure::Failure;
+use crate::size;
 use crate::location::Location;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
