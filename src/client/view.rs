@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Client, check_subject};
+use super::{Client, check_assertion, check_subject};
 use crate::credential::Credential;
 use crate::error::Result;
 use crate::options::Timeouts;
@@ -58,6 +58,28 @@ impl Client {
     pub fn with_subject(&self, name: impl Into<String>) -> Result<Self> {
         let subject = check_subject(&name.into())?;
         Ok(self.changed(|config| config.subject = Some(subject)))
+    }
+
+    /// A view of this client that tells servers what an authorization service said about the user, as
+    /// [`ClientBuilder::authz_assertion`](crate::ClientBuilder::authz_assertion). It shares everything else, see
+    /// [`with_credential`](Client::with_credential).
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a text that is empty, too long, or has control bytes.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn example(client: gridftp::Client, said: String) -> gridftp::Result<()> {
+    /// let entry = client.with_authz_assertion(said)?.stat("gsiftp://data.example.org/run7.root").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Corresponds to `globus_ftp_client_operationattr_set_authz_assert`.
+    pub fn with_authz_assertion(&self, assertion: impl Into<String>) -> Result<Self> {
+        let assertion = assertion.into().into();
+        check_assertion(&assertion)?;
+        Ok(self.changed(|config| config.assertion = Some(assertion)))
     }
 
     /// A view of this client with other limits.

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use crate::client::{Client, Exclusive, Half, SessionOptions, check_subject};
+use crate::client::{Client, Exclusive, Half, SessionOptions, check_assertion, check_subject};
 use crate::error::{Error, Result, Side};
 use crate::options::{DataOptions, Timeouts};
 use crate::session::watch::Limits;
@@ -35,6 +35,9 @@ impl PairChoices {
         for side in [&mut self.source, &mut self.destination] {
             if let Some(subject) = &side.subject {
                 check_subject(subject)?;
+            }
+            if let Some(assertion) = &side.authz_assertion {
+                check_assertion(assertion)?;
             }
             side.delegate = self.options.needs_delegation() && side.data_security.is_none();
             side.timeouts = Some(self.timeouts);
@@ -150,6 +153,18 @@ macro_rules! pair_setters {
         /// The distinguished name that the destination must have, instead of the host's. Default: the client's choice.
         pub fn destination_subject(mut self, name: impl Into<String>) -> Self {
             self.choices.destination.subject = Some(name.into().into());
+            self
+        }
+
+        /// What an authorization service said about the user, for the source (`SITE AUTHZ_ASSERT`). Default: the client's.
+        pub fn source_authz_assertion(mut self, assertion: impl Into<String>) -> Self {
+            self.choices.source.authz_assertion = Some(assertion.into().into());
+            self
+        }
+
+        /// What an authorization service said about the user, for the destination. Default: the client's.
+        pub fn destination_authz_assertion(mut self, assertion: impl Into<String>) -> Self {
+            self.choices.destination.authz_assertion = Some(assertion.into().into());
             self
         }
 

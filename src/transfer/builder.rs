@@ -6,31 +6,35 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::Compare;
+use super::channels::{Channels, Parallelism};
 use super::choices::{Choices, Concurrency, Links, Overwrite, Preserve, Retry, Verify};
 use super::filter::Filter;
 use super::handle::Transfer;
 use super::location::{IntoLocation, Location};
+use super::rate::RateLimit;
 use super::report::TransferReport;
+use super::shard::Shard;
 use crate::client::Client;
 use crate::credential::Credential;
 use crate::error::Result;
-use crate::options::{DataChannelAuth, ProtectionLevel, TcpBuffer, TransferMode};
-
-/// How data channels are to be.
-#[derive(Debug, Clone)]
-pub(super) struct Channels {
-    pub(super) mode: TransferMode,
-    pub(super) parallelism: u16,
-    pub(super) protection: ProtectionLevel,
-    pub(super) dcau: DataChannelAuth,
-    pub(super) tcp_buffer: TcpBuffer,
-}
+use crate::options::{DataChannelAuth, ProtectionLevel, StripeLayout, TcpBuffer, TransferMode};
 
 /// Who logs in at one end.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Login {
     pub(super) credential: Option<Credential>,
     pub(super) subject: Option<String>,
+    pub(super) assertion: Option<Assertion>,
+}
+
+/// What an authorization service said. It is shown to nobody.
+#[derive(Clone)]
+pub(super) struct Assertion(pub(super) String);
+
+impl std::fmt::Debug for Assertion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Assertion(…)")
+    }
 }
 
 impl Login {
@@ -38,6 +42,10 @@ impl Login {
         let client = match &self.credential {
             Some(credential) => client.with_credential(credential.clone()),
             None => client.clone(),
+        };
+        let client = match &self.assertion {
+            Some(assertion) => client.with_authz_assertion(&assertion.0)?,
+            None => client,
         };
         self.subject.as_ref().map_or_else(|| Ok(client.clone()), |subject| client.with_subject(subject))
     }
@@ -115,13 +123,7 @@ impl Client {
             from: from.into_location().map(|from| vec![from]),
             to: to.into_location(),
             choices: Choices::default(),
-            channels: Channels {
-                mode: TransferMode::Auto,
-                parallelism: 1,
-                protection: ProtectionLevel::Clear,
-                dcau: DataChannelAuth::Auto,
-                tcp_buffer: TcpBuffer::Auto,
-            },
+            channels: Channels::default(),
             source: Login::default(),
             destination: Login::default(),
             time_limit: None,
@@ -154,6 +156,33 @@ impl TransferBuilder {
     /// character is one of the name.
     pub fn glob(mut self, glob: bool) -> Self {
         self.choices.glob = glob;
+        self
+    }
+
+    /// Only these, of what lies below the source: paths of bytes, with `/` between names. The folder `to` gets them under the
+    /// same paths; folders above them are made. Of a folder that is named, everything below it is copied if the transfer is
+    /// [`recursive`](Self::recursive). What is not there has failed with `NotFound`, or is skipped where
+    /// [`optional`](Self::optional). Default: everything.
+    ///
+    /// The source need not be listed for that: its facts are asked for path by path, many at a time. Instead of a
+    /// [`glob`](Self::glob).
+    pub fn paths<P: Into<Vec<u8>>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
+        self.choices.paths = Some(paths.into_iter().map(Into::into).collect::<Vec<_>>().into());
+        self
+    }
+
+    /// Only one share of the files, for one of several processes that divide a tree among them. Folders are made by all of
+    /// them; files and links of the others are reported as [skipped](super::SkipReason::OtherShard). Not together with
+    /// [`delete_extras`](Self::delete_extras). Default: all.
+    pub fn shard(mut self, shard: Shard) -> Self {
+        self.choices.shard = Some(shard);
+        self
+    }
+
+    /// Bytes a second that may be moved, shared with every transfer that has a clone of the same limit. Not for data that goes
+    /// from server to server without coming here. Default: no limit.
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.choices.rate_limit = Some(limit);
         self
     }
 
@@ -267,7 +296,7 @@ impl TransferBuilder {
 
     /// Parallel data connections for each large file and session, 1 to 256. Default: 1.
     pub fn parallelism(mut self, connections: u16) -> Self {
-        self.channels.parallelism = connections;
+        self.channels.parallelism = Parallelism(connections);
         self
     }
 
@@ -287,6 +316,56 @@ impl TransferBuilder {
     /// The size of the socket buffers in bytes. Default: [`TcpBuffer::Auto`], left to the kernels.
     pub fn tcp_buffer(mut self, size: impl Into<TcpBuffer>) -> Self {
         self.channels.tcp_buffer = size.into();
+        self
+    }
+
+    /// Whether servers may use several data nodes at once, as [`GetBuilder::striped`](crate::GetBuilder::striped). Files go
+    /// one by one then, each in one piece; so they do with every choice from here to
+    /// [`data_credential`](Self::data_credential). Default: false.
+    pub fn striped(mut self, striped: bool) -> Self {
+        self.channels.striped = striped;
+        self
+    }
+
+    /// Which stripe carries which bytes, as [`GetBuilder::layout`](crate::GetBuilder::layout). Default:
+    /// [`StripeLayout::Default`].
+    pub fn layout(mut self, layout: StripeLayout) -> Self {
+        self.channels.layout = layout;
+        self
+    }
+
+    /// Drivers of the servers' network, the transport first, as [`GetBuilder::net_stack`](crate::GetBuilder::net_stack).
+    /// Default: the servers'.
+    pub fn net_stack<D: Into<String>>(mut self, drivers: impl IntoIterator<Item = D>) -> Self {
+        self.channels.net_stack = Some(drivers.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Drivers of the source's disk, the lowest first, as [`GetBuilder::disk_stack`](crate::GetBuilder::disk_stack). Not
+    /// between servers that send to each other. Default: the server's.
+    pub fn source_disk_stack<D: Into<String>>(mut self, drivers: impl IntoIterator<Item = D>) -> Self {
+        self.channels.source_disk_stack = Some(drivers.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Drivers of the destination's disk, the lowest first. Not between servers that send to each other. Default: the
+    /// server's.
+    pub fn destination_disk_stack<D: Into<String>>(mut self, drivers: impl IntoIterator<Item = D>) -> Self {
+        self.channels.destination_disk_stack = Some(drivers.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Whether a server may say only when it knows the file where it listens, as
+    /// [`GetBuilder::delayed_passive`](crate::GetBuilder::delayed_passive). Default: false.
+    pub fn delayed_passive(mut self, delayed: bool) -> Self {
+        self.channels.delayed_passive = delayed;
+        self
+    }
+
+    /// The credential that servers use on data channels (DCSC P), *private key* included, as
+    /// [`GetBuilder::data_credential`](crate::GetBuilder::data_credential). Default: none of its own.
+    pub fn data_credential(mut self, credential: Credential) -> Self {
+        self.channels.data_credential = Some(credential);
         self
     }
 
@@ -311,6 +390,18 @@ impl TransferBuilder {
     /// The distinguished name that the destination's server must have. Default: the client's choice.
     pub fn destination_subject(mut self, name: impl Into<String>) -> Self {
         self.destination.subject = Some(name.into());
+        self
+    }
+
+    /// What an authorization service said about the user, for the source (`SITE AUTHZ_ASSERT`). Default: the client's.
+    pub fn source_authz_assertion(mut self, assertion: impl Into<String>) -> Self {
+        self.source.assertion = Some(Assertion(assertion.into()));
+        self
+    }
+
+    /// What an authorization service said about the user, for the destination. Default: the client's.
+    pub fn destination_authz_assertion(mut self, assertion: impl Into<String>) -> Self {
+        self.destination.assertion = Some(Assertion(assertion.into()));
         self
     }
 

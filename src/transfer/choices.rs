@@ -1,10 +1,13 @@
 //! What can be chosen for a transfer, as values.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Escaped, Result};
 use crate::transfer::filter::Filter;
+use crate::transfer::rate::RateLimit;
+use crate::transfer::shard::Shard;
 use crate::types::ChecksumAlgorithm;
 
 /// How many sessions with a server work at the same time.
@@ -168,6 +171,9 @@ pub(crate) struct Choices {
     pub(crate) create_parents: bool,
     pub(crate) optional: bool,
     pub(crate) fsync: bool,
+    pub(crate) paths: Option<Arc<[Vec<u8>]>>,
+    pub(crate) shard: Option<Shard>,
+    pub(crate) rate_limit: Option<RateLimit>,
 }
 
 impl Default for Choices {
@@ -189,6 +195,9 @@ impl Default for Choices {
             create_parents: true,
             optional: false,
             fsync: false,
+            paths: None,
+            shard: None,
+            rate_limit: None,
         }
     }
 }
@@ -210,6 +219,23 @@ impl Choices {
                 "deleting what the source does not have goes with whole trees only; expected recursive(true)",
             ));
         }
+        if self.delete_extras && (self.shard.is_some() || self.paths.is_some()) {
+            return Err(Error::invalid(
+                "deleting what the source does not have goes with whole trees only; expected no share and no list of paths",
+            ));
+        }
+        if self.glob && self.paths.is_some() {
+            return Err(Error::invalid("a pattern and a list of paths; expected one of them"));
+        }
+        for path in self.paths.iter().flat_map(|paths| paths.iter()) {
+            let names = path.split(|&byte| byte == b'/');
+            if names.clone().any(|name| matches!(name, b"" | b"." | b"..")) || path.contains(&0) {
+                return Err(Error::invalid(format!(
+                    "the path \"{}\": expected names with / between them, none of them empty, . or .., and no NUL",
+                    Escaped(&path[..path.len().min(200)])
+                )));
+            }
+        }
         if let Verify::ChecksumBy(ChecksumAlgorithm::Other(name)) = &self.verify {
             return Err(Error::invalid(format!(
                 "checksums by {} cannot be computed here; expected ADLER32, CRC32, MD5, SHA1, SHA256 or SHA512",
@@ -223,12 +249,24 @@ impl Choices {
     pub(crate) fn describe(&self) -> String {
         let Self { recursive, glob, links, preserve, filter, .. } = self;
         format!(
-            "recursive={recursive} glob={glob} links={links:?} mode={} modified={}\n{}",
+            "recursive={recursive} glob={glob} links={links:?} mode={} modified={}{}{}\n{}",
             preserve.mode,
             preserve.modified,
+            self.shard.map_or_else(String::new, |shard| format!(" shard={}/{}", shard.index(), shard.count())),
+            self.paths.as_ref().map_or_else(String::new, |paths| format!(" paths={:08x}", checksum(paths))),
             filter.describe()
         )
     }
+}
+
+/// What tells one list of paths from another one.
+fn checksum(paths: &[Vec<u8>]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for path in paths {
+        hasher.update(path);
+        hasher.update(b"\n");
+    }
+    hasher.finalize()
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-use super::builder::{Channels, Login};
+use super::builder::Login;
+use super::channels::Channels;
 use super::choices::Choices;
 use super::journal::{Identity, Journal, Manner, Record, State};
 use super::progress::Tally;
@@ -94,6 +95,13 @@ impl Job {
     /// The same, if there is room now.
     pub(super) fn room_now(&self, bytes: u64) -> Option<Room> {
         Arc::clone(&self.memory).try_acquire_many_owned(kib(bytes)).ok()
+    }
+
+    /// Waits as long as so many bytes should have taken, where there is a limit.
+    pub(super) async fn pace(&self, bytes: usize) {
+        if let Some(limit) = &self.choices.rate_limit {
+            limit.moved(bytes).await;
+        }
     }
 
     /// Whether it is one file, and not a tree.

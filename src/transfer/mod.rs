@@ -9,6 +9,7 @@
 //! it is tried again. Never here: what is on the wire (`session`), the life of sessions (`client`), C (`engine`).
 
 mod builder;
+mod channels;
 mod choices;
 mod controller;
 mod filter;
@@ -26,10 +27,12 @@ mod pipes;
 mod plan;
 mod progress;
 mod queue;
+mod rate;
 mod remote;
 mod report;
 mod resume;
 mod run;
+mod shard;
 mod source;
 mod start;
 mod workers;
@@ -40,7 +43,9 @@ pub use filter::Filter;
 pub use handle::Transfer;
 pub use location::{IntoLocation, Location};
 pub use progress::{CurrentFile, Progress, Stage};
+pub use rate::RateLimit;
 pub use report::{Counts, Outcome, ReportEntry, ReportKind, SkipReason, TransferReport};
+pub use shard::Shard;
 
 use std::time::SystemTime;
 

@@ -3,6 +3,8 @@
 //! Entries come in batches, as many as were found meanwhile. Of a batch the folders are made first, all together; then the
 //! destination is asked about its files where that matters. So a slow server costs a round trip a batch, not one an entry.
 
+mod listed;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use super::queue::Item;
 use super::report::{ReportKind, SkipReason};
 use super::source::{Finds, Found, Unseen, What};
 use super::start::Root0;
-use super::{End, Facts};
+use super::{End, Facts, Location};
 use crate::error::{Error, ErrorKind, Result, Side};
 
 /// Entries of a batch.
@@ -37,6 +39,7 @@ pub(super) async fn plan(job: Arc<Job>, root: Root0) {
             remember_folder(&job, &found);
             below(&job, b"").await;
         }
+        Root0::Listed(paths) => listed::plan(&job, &paths).await,
         Root0::Matches(found) => {
             let folders: Vec<_> = found
                 .iter()
@@ -143,6 +146,9 @@ fn sort(job: &Job, found: Found, folders: &mut Vec<Found>, files: &mut Vec<Item>
     if !path.is_empty() && !job.choices.filter.takes(&path, is_dir) {
         return job.tally.skipped(&path, kind, SkipReason::Excluded, size);
     }
+    if matches!(what, What::File | What::Link(_)) && !is_ours(job, &path) {
+        return job.tally.skipped(&path, kind, SkipReason::OtherShard, size);
+    }
     match what {
         What::File => {
             let mut item = Item {
@@ -166,6 +172,17 @@ fn sort(job: &Job, found: Found, folders: &mut Vec<Found>, files: &mut Vec<Item>
         What::Loop => job.tally.skipped(&path, ReportKind::Folder, SkipReason::Loop, None),
         What::Special => job.tally.skipped(&path, ReportKind::Special, SkipReason::Special, None),
     }
+}
+
+/// Whether a file is in this process's share.
+fn is_ours(job: &Job, path: &[u8]) -> bool {
+    let Some(shard) = job.choices.shard else { return true };
+    // A file that is copied by itself has no path below the root: its name tells.
+    let own_name = || match &job.sources[0] {
+        End::Local(local) => Location::Local(local.root.clone()).file_name().map(<[u8]>::to_vec),
+        End::Remote(remote) => remote.root.file_name().map(<[u8]>::to_vec),
+    };
+    if path.is_empty() { shard.has(&own_name().unwrap_or_default()) } else { shard.has(path) }
 }
 
 fn remember_folder(job: &Job, found: &Found) {

@@ -14,7 +14,7 @@ use crate::options::{DataChannelAuth, ProtectionLevel};
 use crate::types::{Checksum, ChecksumAlgorithm, Entry, EntryKind, FeatureSet};
 use crate::url::Url;
 
-use super::builder::Channels;
+use super::channels::Channels;
 use super::choices::{Links, Preserve};
 use super::hash::Hasher;
 use super::queue::Item;
@@ -52,7 +52,7 @@ impl Remote {
             protection: channels.protection,
             dcau: channels.dcau.clone(),
             round_trip: Duration::ZERO,
-            alone: AtomicBool::new(false),
+            alone: AtomicBool::new(channels.by_itself()),
         };
         let asked = Instant::now();
         let facts = remote.facts(b"").await?;

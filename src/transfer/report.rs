@@ -141,10 +141,12 @@ pub enum SkipReason {
     Aborted,
     /// The source does not have it, and it is [optional](crate::TransferBuilder::optional).
     Missing,
+    /// It is in the [share](crate::TransferBuilder::shard) of somebody else.
+    OtherShard,
 }
 
 impl SkipReason {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Exists,
         Self::Same,
         Self::DoneBefore,
@@ -155,6 +157,7 @@ impl SkipReason {
         Self::Folder,
         Self::Aborted,
         Self::Missing,
+        Self::OtherShard,
     ];
 
     /// The reason in a few words.
@@ -170,6 +173,7 @@ impl SkipReason {
             Self::Folder => "a folder",
             Self::Aborted => "not begun",
             Self::Missing => "not at the source",
+            Self::OtherShard => "of another share",
         }
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::builder::{Channels, Login, TransferBuilder};
+use super::builder::{Login, TransferBuilder};
+use super::channels::Channels;
 use super::choices::Choices;
 use super::finish;
 use super::job::{Job, Stop};
@@ -42,9 +43,13 @@ pub(super) fn check(builder: TransferBuilder) -> Result<Order> {
     let TransferBuilder { client, from, to, choices, channels, source, destination, time_limit } = builder;
     let (from, to) = (from?, to?);
     choices.check()?;
-    if !(1..=256).contains(&channels.parallelism) {
-        let message = format!("{} parallel connections: expected 1 to 256", channels.parallelism);
-        return Err(Error::invalid(message));
+    let between = matches!((&from[..], &to), ([Location::Remote(_), ..], Location::Remote(_)))
+        && !choices.through_client;
+    channels.check(between)?;
+    if between && choices.rate_limit.is_some() {
+        return Err(Error::invalid(
+            "a limit for data that does not come here cannot be held; expected through_client(true)",
+        ));
     }
     for login in [&source, &destination] {
         login.client(&client)?;

@@ -8,7 +8,7 @@ use std::sync::{
 
 use tokio::sync::watch;
 
-use super::builder::Channels;
+use super::channels::Channels;
 use super::choices::{Links, Verify};
 use super::filter::{is_pattern, matcher};
 use super::hash::Hasher;
@@ -38,6 +38,8 @@ pub(super) enum Root0 {
     Folder(Facts),
     /// What a pattern matched, to be copied into a folder.
     Matches(Vec<Found>),
+    /// A folder of which these paths are copied.
+    Listed(Arc<[Vec<u8>]>),
 }
 
 /// The source is not there, and need not be.
@@ -84,6 +86,10 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
         return Err(error);
     };
     let root = match (pattern, facts.kind) {
+        (None, ReportKind::Folder) if choices.paths.is_some() => {
+            Root0::Listed(choices.paths.clone().unwrap_or_default())
+        }
+        (None, _) if choices.paths.is_some() => return Err(no_folder(&sources[0])),
         (Some((pattern, hidden)), _) => {
             Root0::Matches(matches(&sources[0], &pattern, hidden, choices.links).await?)
         }
@@ -288,6 +294,15 @@ async fn matches(
             })
             .await
         }
+    }
+}
+
+fn no_folder(end: &End) -> Error {
+    let message = "the source is no folder; expected the one that the paths lie below";
+    let error = Error::new(ErrorKind::NotADirectory, Phase::Input, message).with_side(Side::Source);
+    match end {
+        End::Remote(remote) => error.with_url(&remote.root),
+        End::Local(_) => error,
     }
 }
 

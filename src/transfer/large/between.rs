@@ -62,26 +62,28 @@ fn builder(job: &Job, from: &Remote, url: &Url, temporary: &Url) -> ThirdPartyBu
         End::Remote(to) => to.is_gridftp() && from.is_gridftp() && channels.mode != TransferMode::Stream,
         End::Local(_) => false,
     };
-    let mut builder = job
-        .client
-        .third_party(url, temporary)
-        .parallelism(channels.parallelism)
-        .protection(channels.protection)
-        .dcau(channels.dcau.clone())
-        .tcp_buffer(channels.tcp_buffer)
+    let mut builder = channels
+        .pair(job.client.third_party(url, temporary))
         // Markers come in extended block mode only, and without them a slow transfer looks like a dead one.
         .mode(if extended { TransferMode::ExtendedBlock } else { channels.mode });
-    if let Some(credential) = &job.logins.0.credential {
+    let (source, destination) = &job.logins;
+    if let Some(credential) = &source.credential {
         builder = builder.source_credential(credential.clone());
     }
-    if let Some(credential) = &job.logins.1.credential {
+    if let Some(credential) = &destination.credential {
         builder = builder.destination_credential(credential.clone());
     }
-    if let Some(subject) = &job.logins.0.subject {
+    if let Some(subject) = &source.subject {
         builder = builder.source_subject(subject.clone());
     }
-    if let Some(subject) = &job.logins.1.subject {
+    if let Some(subject) = &destination.subject {
         builder = builder.destination_subject(subject.clone());
+    }
+    if let Some(assertion) = &source.assertion {
+        builder = builder.source_authz_assertion(&assertion.0);
+    }
+    if let Some(assertion) = &destination.assertion {
+        builder = builder.destination_authz_assertion(&assertion.0);
     }
     builder
 }

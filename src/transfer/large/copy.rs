@@ -39,6 +39,7 @@ pub(super) async fn copy(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Broke
             let count = block.data.len();
             sink.write_at(block.offset, block.data).await?;
             watched.moved(count);
+            job.pace(count).await;
         }
         sink.flush().await?;
         let mut checksum = None;

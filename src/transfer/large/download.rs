@@ -155,15 +155,8 @@ impl Download {
     async fn fetch(&self, piece: Piece) -> Result<()> {
         let Piece { id, range } = piece;
         let channels = &self.job.channels;
-        let mut builder = self
-            .remote()?
-            .client
-            .get(&self.url)
-            .mode(channels.mode)
-            .parallelism(channels.parallelism)
-            .protection(channels.protection)
-            .dcau(channels.dcau.clone())
-            .tcp_buffer(channels.tcp_buffer);
+        let get = channels.get(self.remote()?.client.get(&self.url));
+        let mut builder = get.mode(channels.mode).parallelism(channels.parallelism.0);
         let whole = range.start == 0 && self.size.is_none_or(|size| size == range.end);
         if !whole {
             builder = builder.range(range.clone());
@@ -191,6 +184,7 @@ impl Download {
             self.sink.write_at(block.offset, data).await?;
             self.moved.fetch_add(own, Ordering::Relaxed);
             self.watched.moved(count);
+            self.job.pace(count).await;
             if shortened && self.crew.pieces.left(id) == 0 {
                 // The rest is somebody else's.
                 return Ok(());

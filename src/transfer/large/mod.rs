@@ -15,7 +15,6 @@ use super::job::Job;
 use super::queue::Item;
 use super::{End, Route};
 use crate::error::{Error, ErrorKind, Phase, Side};
-use crate::options::TransferMode;
 use crate::types::Checksum;
 
 /// A file that is whole, checked, and under its name.
@@ -73,7 +72,7 @@ fn no_device() -> Error {
 
 /// The mode of data channels for a file from or to a server, where its blocks are to come in order or not.
 fn in_order(job: &Job) -> bool {
-    job.channels.parallelism == 1 && job.channels.mode != TransferMode::ExtendedBlock
+    job.channels.in_order()
 }
 
 /// Whether what there is of a file is of no use after that error.

@@ -86,19 +86,8 @@ async fn pump(
     start: u64,
 ) -> Result<Moved> {
     let channels = &job.channels;
-    let mut get = from
-        .client
-        .get(url)
-        .protection(channels.protection)
-        .dcau(channels.dcau.clone())
-        .tcp_buffer(channels.tcp_buffer);
-    let mut put = to
-        .client
-        .put(temporary)
-        .keep_incomplete(true)
-        .protection(channels.protection)
-        .dcau(channels.dcau.clone())
-        .tcp_buffer(channels.tcp_buffer);
+    let mut get = channels.get(from.client.get(url));
+    let mut put = channels.put(to.client.put(temporary).keep_incomplete(true));
     if start > 0 {
         get = get.range(start..);
         put = put.restart(RestartMarker::Stream { offset: start });
@@ -124,6 +113,7 @@ async fn pump(
         put.write(data).await.map_err(|error| error.with_side(Side::Destination))?;
         at += u64::try_from(count).unwrap_or(u64::MAX);
         watched.moved(count);
+        job.pace(count).await;
     }
     put.finish().await.map_err(|error| error.with_side(Side::Destination))?;
     if item.size.is_some_and(|size| size != at) {

@@ -71,21 +71,22 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
         .take()
         .filter(|half| half.size == Some(facts.size) && half.modified == Some(facts.modified));
     (item.size, item.modified, item.mode) = (Some(facts.size), Some(facts.modified), Some(facts.mode));
+    let one_sender = job.channels.parallelism.0 == 1 && !job.channels.by_itself();
     let sum = job.algorithm.clone().or_else(|| to.any_algorithm());
     let (there, in_order, by_size) = match half {
         Some(half) => {
-            let in_order = half.manner.in_order && sum.is_some() && job.channels.parallelism == 1;
+            let in_order = half.manner.in_order && sum.is_some() && one_sender;
             let looking = still_there(to, &temporary, half.ranges.clone(), in_order, facts.size);
             let there = job.unless_ended(looking).await?;
             let more = there.total_bytes() > half.ranges.total_bytes();
             let by_size = !there.is_empty() && (more || half.manner.by_size);
-            (there, half.manner.in_order && job.channels.parallelism == 1, by_size)
+            (there, half.manner.in_order && one_sender, by_size)
         }
         // Several connections bring blocks in any order.
-        None => (RangeSet::new(), job.channels.parallelism == 1, false),
+        None => (RangeSet::new(), one_sender, false),
     };
     let gridftp = to.is_gridftp();
-    let divisible = gridftp && to.features.esto() && job.channels.parallelism == 1;
+    let divisible = gridftp && to.features.esto() && one_sender;
     let watched = job.tally.begin(&item.path, item.size);
     watched.is_at(there.total_bytes());
     let before = there.total_bytes();
@@ -156,14 +157,14 @@ pub(super) async fn into_device(job: &Arc<Job>, item: &mut Item) -> Result<Moved
     let watched = job.tally.begin(&item.path, Some(facts.size));
     let channels = &job.channels;
     let work = async {
-        let put = to.client.put(&url).keep_incomplete(true).check_size(false).mode(channels.mode);
-        let put = put.protection(channels.protection).dcau(channels.dcau.clone());
-        let mut put = put.parallelism(channels.parallelism).tcp_buffer(channels.tcp_buffer).await?;
+        let put = channels.put(to.client.put(&url).keep_incomplete(true).check_size(false));
+        let mut put = put.mode(channels.mode).parallelism(channels.parallelism.0).await?;
         let mut reader = Reader::open(path, 0..facts.size, facts.size);
         while let Some(block) = reader.next().await? {
             let count = block.data.len();
             put.write_at(block.offset, block.data).await?;
             watched.moved(count);
+            job.pace(count).await;
         }
         put.finish().await
     };
@@ -274,15 +275,8 @@ impl Upload {
         let to = self.remote()?;
         let channels = &self.job.channels;
         let fresh = !*self.begun.borrow() && self.stored().is_empty();
-        let mut builder = to
-            .client
-            .put(&self.temporary)
-            .keep_incomplete(true)
-            .check_size(false)
-            .parallelism(channels.parallelism)
-            .protection(channels.protection)
-            .dcau(channels.dcau.clone())
-            .tcp_buffer(channels.tcp_buffer);
+        let put = to.client.put(&self.temporary).keep_incomplete(true).check_size(false);
+        let mut builder = channels.put(put).parallelism(channels.parallelism.0);
         if to.is_gridftp() && channels.mode != TransferMode::Stream {
             builder = builder.mode(TransferMode::ExtendedBlock).marker_interval(MARKERS);
         }
@@ -327,6 +321,7 @@ impl Upload {
             end = block.offset + own;
             self.moved.fetch_add(own, Ordering::Relaxed);
             self.watched.moved(count);
+            self.job.pace(count).await;
             if heard.elapsed() >= MARKERS {
                 heard = Instant::now();
                 self.hear(put, range);

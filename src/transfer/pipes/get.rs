@@ -153,6 +153,7 @@ async fn contents(job: &Job, file: &mut ManyFile<'_>, at: &mut u64) -> Result<By
             return Err(Error::new(ErrorKind::Unsupported, Phase::Data, message).with_side(Side::Source));
         }
         job.tally.moved(block.data.len());
+        job.pace(block.data.len()).await;
         *at += u64::try_from(block.data.len()).unwrap_or(u64::MAX);
         if *at > 4 * SMALL {
             let message = "the file has grown; it goes by itself";

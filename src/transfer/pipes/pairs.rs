@@ -56,6 +56,12 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
     if let Some(subject) = &destination.subject {
         builder = builder.destination_subject(subject.clone());
     }
+    if let Some(assertion) = &source.assertion {
+        builder = builder.source_authz_assertion(&assertion.0);
+    }
+    if let Some(assertion) = &destination.assertion {
+        builder = builder.destination_authz_assertion(&assertion.0);
+    }
     let mut many = match job.unless_ended(builder.into_future()).await {
         Ok(many) => many,
         Err(error) => return ended(job, items.into_iter().flatten(), &error),

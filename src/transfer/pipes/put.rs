@@ -151,7 +151,10 @@ async fn feed(
             Err(error) => Err(error),
         };
         match sent {
-            Ok(bytes) => job.tally.moved(bytes),
+            Ok(bytes) => {
+                job.tally.moved(bytes);
+                job.pace(bytes).await;
+            }
             Err(error) => {
                 if let Some(file) = take(asked, number) {
                     failed(job, file.item, error);
