@@ -212,7 +212,9 @@ mod types;
 mod url;
 
 pub use bytes::Bytes;
-pub use client::{Client, ClientBuilder, EngineMetrics, Metrics, engine_metrics, init, shutdown};
+pub use client::{
+    Client, ClientBuilder, EngineMetrics, Metrics, engine_metrics, init, library_versions, shutdown,
+};
 pub use credential::{
     Credential, CredentialInfo, CredentialKind, CredentialWatch, PassphraseError, ProxyBuilder, ProxyForm,
 };

@@ -17,6 +17,8 @@ pub(crate) enum Caught {
     HangUp,
     Interrupt,
     Terminate,
+    /// No signal: the time for the whole run is over, which ends it in the same way.
+    TimeLimit,
 }
 
 impl Caught {
@@ -27,6 +29,7 @@ impl Caught {
             Self::HangUp => Code::HungUp,
             Self::Interrupt => Code::Interrupted,
             Self::Terminate => Code::Terminated,
+            Self::TimeLimit => Code::Timeout,
         }
     }
 
@@ -35,14 +38,16 @@ impl Caught {
             Self::HangUp => "SIGHUP",
             Self::Interrupt => "SIGINT",
             Self::Terminate => "SIGTERM",
+            Self::TimeLimit => "the time limit",
         }
     }
 
-    fn kind(self) -> SignalKind {
+    fn kind(self) -> Option<SignalKind> {
         match self {
-            Self::HangUp => SignalKind::hangup(),
-            Self::Interrupt => SignalKind::interrupt(),
-            Self::Terminate => SignalKind::terminate(),
+            Self::HangUp => Some(SignalKind::hangup()),
+            Self::Interrupt => Some(SignalKind::interrupt()),
+            Self::Terminate => Some(SignalKind::terminate()),
+            Self::TimeLimit => None,
         }
     }
 }
@@ -50,6 +55,7 @@ impl Caught {
 /// The signals of this process, from now on.
 #[derive(Debug)]
 pub(crate) struct Signals {
+    sender: watch::Sender<Option<Caught>>,
     caught: watch::Receiver<Option<Caught>>,
     /// A file over the size that is allowed shall be a failed write, and not the end of the program.
     _file_size: Signal,
@@ -61,11 +67,12 @@ impl Signals {
         let ignored = ignored();
         let (sender, caught) = watch::channel(None);
         for one in Caught::ALL {
-            let number = one.kind().as_raw_value();
+            let Some(kind) = one.kind() else { continue };
+            let number = kind.as_raw_value();
             if ignored >> (number - 1) & 1 == 1 {
                 continue;
             }
-            let mut signal = signal(one.kind())?;
+            let mut signal = signal(kind)?;
             let sender = sender.clone();
             tokio::spawn(async move {
                 while signal.recv().await.is_some() {
@@ -77,7 +84,29 @@ impl Signals {
                 }
             });
         }
-        Ok(Self { caught, _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))? })
+        Ok(Self { sender, caught, _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))? })
+    }
+
+    /// Behaves as if one came when this time is over.
+    #[allow(dead_code, reason = "only one of the two programs has such a limit")]
+    pub(crate) fn limit(&self, limit: std::time::Duration) {
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(limit).await;
+            sender.send_if_modified(|caught| match caught {
+                Some(_) => false,
+                None => {
+                    *caught = Some(Caught::TimeLimit);
+                    true
+                }
+            });
+        });
+    }
+
+    /// What came already, if anything did.
+    #[allow(dead_code, reason = "only one of the two programs asks")]
+    pub(crate) fn now(&self) -> Option<Caught> {
+        *self.caught.borrow()
     }
 
     /// Waits for a signal; one that came earlier counts.

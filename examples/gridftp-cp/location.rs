@@ -39,6 +39,108 @@ impl Location {
         Url::parse(&escaped(bytes)).map(Self::Remote).map_err(|error| Failure::usage(error.to_string()))
     }
 
+    /// Reads a source whose last part may be a pattern: in a URL, characters that are not escaped. A path of this machine is a
+    /// name, as the shell has looked for patterns already.
+    ///
+    /// Says whether it is one; the last part of the path is then as [`TransferBuilder::glob`](gridftp::TransferBuilder::glob)
+    /// takes it.
+    pub(crate) fn parse_pattern(text: &OsStr) -> Result<(Self, bool), Failure> {
+        let bytes = text.as_bytes();
+        let Some(scheme) = scheme(bytes) else { return Ok((Self::parse(text)?, false)) };
+        let begin = bytes.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
+        let last = &bytes[begin..];
+        // A ? or * in the host is none.
+        let in_path = begin > scheme.len() + 3;
+        if !in_path || !last.iter().any(|byte| b"*?[".contains(byte)) {
+            return Ok((Self::parse(text)?, false));
+        }
+        let mut out = bytes[..begin].to_vec();
+        let mut left = last;
+        while let Some((&byte, behind)) = left.split_first() {
+            let escape = behind.get(..2).map(<[u8]>::to_ascii_uppercase);
+            let special = |escape: &[u8]| [b"2A", b"3F", b"5B", b"5C", b"5D", b"7B", b"7D"].iter().any(|known| *known == escape);
+            match (byte, escape) {
+                // What was escaped is a character, and not part of the pattern.
+                (b'%', Some(escape)) if special(&escape) => {
+                    out.extend_from_slice(b"%5C%");
+                    out.extend_from_slice(&escape);
+                    left = &behind[2..];
+                    continue;
+                }
+                (b'\\' | b'{' | b'}', _) => {
+                    out.extend_from_slice(b"%5C");
+                    out.push(byte);
+                }
+                _ => out.push(byte),
+            }
+            left = behind;
+        }
+        Ok((Self::parse(OsStr::from_bytes(&out))?, true))
+    }
+
+    /// Whether it is written as a folder.
+    pub(crate) fn names_a_folder(&self) -> bool {
+        match self {
+            Self::Stdio => false,
+            Self::Local(path) => path.as_os_str().as_bytes().ends_with(b"/"),
+            Self::Remote(url) => url.path().ends_with(b"/") || url.file_name().is_none(),
+        }
+    }
+
+    /// What lies below it under a name.
+    pub(crate) fn join(&self, name: &OsStr) -> Result<Self, Failure> {
+        match self {
+            Self::Stdio => Err(Failure::usage("standard output is no folder, expected one for several files")),
+            Self::Local(path) => Ok(Self::Local(path.join(name))),
+            Self::Remote(url) => {
+                let below = url.join(name.as_bytes());
+                below.map(Self::Remote).map_err(|error| Failure::usage(error.to_string()))
+            }
+        }
+    }
+
+    /// The folder that it is in.
+    pub(crate) fn parent(&self) -> Option<Self> {
+        match self {
+            Self::Stdio => None,
+            Self::Local(path) => {
+                let folder = path.parent()?;
+                let here = folder.as_os_str().is_empty();
+                Some(Self::Local(if here { PathBuf::from(".") } else { folder.to_owned() }))
+            }
+            Self::Remote(url) => url.parent().map(Self::Remote),
+        }
+    }
+
+    /// As the library takes it; none for a standard stream.
+    pub(crate) fn as_transferable(&self) -> Option<gridftp::Location> {
+        match self {
+            Self::Stdio => None,
+            Self::Local(path) => Some(gridftp::Location::Local(path.clone())),
+            Self::Remote(url) => Some(gridftp::Location::Remote(url.clone())),
+        }
+    }
+
+    /// As a URL, for lists: one that says the same to whoever reads it elsewhere.
+    pub(crate) fn to_url(&self) -> String {
+        let Self::Local(path) = self else { return self.to_string() };
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let mut text = "file://".to_owned();
+        let folder = path.as_os_str().as_bytes().ends_with(b"/");
+        for byte in whole.as_os_str().as_bytes() {
+            let plain = byte.is_ascii_alphanumeric() || b"/-._~+=@,:!$&'()".contains(byte);
+            if plain {
+                text.push(char::from(*byte));
+            } else {
+                let _ = write!(text, "%{byte:02X}");
+            }
+        }
+        if folder && !text.ends_with('/') {
+            text.push('/');
+        }
+        text
+    }
+
     /// The standard stream, if this is the path it has: opened anew, a file behind it would be read or written from its
     /// beginning.
     pub(crate) fn or_stdio(self, name: &str) -> Self {
@@ -183,6 +285,32 @@ mod tests {
             let message = parse(text).unwrap_err();
             assert!(message.contains(part), "{text}: {message}");
         }
+    }
+
+    #[test]
+    fn patterns_are_what_is_not_escaped() {
+        let of = |text: &str| {
+            let (location, pattern) = Location::parse_pattern(OsStr::new(text)).unwrap();
+            let Location::Remote(url) = location else { return (text.to_owned(), pattern) };
+            (String::from_utf8(url.path().to_vec()).unwrap(), pattern)
+        };
+        assert_eq!(of("ftp://h/a/*.root"), ("/a/*.root".into(), true));
+        assert_eq!(of("ftp://h/a/%2A.root"), ("/a/*.root".into(), false));
+        assert_eq!(of("ftp://h/a/x%5b1%5D*{2}"), (r"/a/x\[1\]*\{2\}".into(), true));
+        assert_eq!(of("ftp://h/*/a"), ("/*/a".into(), false));
+        assert_eq!(of("a*").1, false);
+        assert_eq!(of("file:///a/b*").1, true);
+    }
+
+    #[test]
+    fn places_as_urls_and_in_folders() {
+        let there = Location::Local("/a b/ü".into());
+        assert_eq!(there.to_url(), "file:///a%20b/%C3%BC");
+        assert_eq!(parse("file:///a%20b/%C3%BC").unwrap(), there);
+        assert_eq!(Location::Local("/d/".into()).to_url(), "file:///d/");
+        assert_eq!(there.parent(), Some(local("/a b")));
+        assert_eq!(local("x").parent(), Some(local(".")));
+        assert_eq!(parse("ftp://h/d/").unwrap().join(OsStr::new("a b")).unwrap(), parse("ftp://h/d/a%20b").unwrap());
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) use limits::{Repeat, span};
 pub use metrics::Metrics;
 pub(crate) use pair::Half;
 pub(crate) use pool::{Exclusive, Shared};
-pub use process::{EngineMetrics, engine_metrics, init, shutdown};
+pub use process::{EngineMetrics, engine_metrics, init, library_versions, shutdown};
 
 use builder::Config;
 use identity::{Credentials, Who};

@@ -57,6 +57,18 @@ pub fn engine_metrics() -> EngineMetrics {
     }
 }
 
+/// Names and versions of the libraries of the Globus Toolkit that this process runs with.
+///
+/// # Examples
+/// ```
+/// assert!(gridftp::library_versions().iter().any(|(name, _)| *name == "globus_ftp_control"));
+/// ```
+///
+/// Corresponds to `globus_module_get_version`.
+pub fn library_versions() -> Vec<(&'static str, String)> {
+    crate::engine::library_versions()
+}
+
 /// Starts the engine now, instead of with the first transfer or GSI login.
 ///
 /// The Globus libraries set environment variables (`GLOBUS_GSSAPI_…`, from their configuration file) while they are being

@@ -45,6 +45,7 @@ mod run;
 mod security;
 mod stripes;
 mod thread;
+mod versions;
 mod wake;
 
 #[cfg(test)]
@@ -60,3 +61,4 @@ pub(crate) use port::DataPort;
 pub(crate) use run::{ReadRun, WriteRun};
 pub(crate) use security::{CredentialHandle, GssContext, TargetName};
 pub(crate) use thread::{BLOCK_BYTES, Engine, port_range, shutdown};
+pub(crate) use versions::library_versions;

@@ -282,6 +282,12 @@ impl TransferBuilder {
         self
     }
 
+    /// Whether servers are told how large a file is before it comes (ALLO). Default: true.
+    pub fn allocate(mut self, allocate: bool) -> Self {
+        self.choices.allocate = allocate;
+        self
+    }
+
     /// How long all of it may take. What is not done then has failed with `Timeout(Total)`. Default: without limit.
     pub fn time_limit(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.time_limit = limit.into();

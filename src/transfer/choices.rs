@@ -174,6 +174,7 @@ pub(crate) struct Choices {
     pub(crate) paths: Option<Arc<[Vec<u8>]>>,
     pub(crate) shard: Option<Shard>,
     pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) allocate: bool,
 }
 
 impl Default for Choices {
@@ -198,6 +199,7 @@ impl Default for Choices {
             paths: None,
             shard: None,
             rate_limit: None,
+            allocate: true,
         }
     }
 }
@@ -252,7 +254,11 @@ impl Choices {
             "recursive={recursive} glob={glob} links={links:?} mode={} modified={}{}{}\n{}",
             preserve.mode,
             preserve.modified,
-            self.shard.map_or_else(String::new, |shard| format!(" shard={}/{}", shard.index(), shard.count())),
+            self.shard.map_or_else(String::new, |shard| format!(
+                " shard={}/{}",
+                shard.index(),
+                shard.count()
+            )),
             self.paths.as_ref().map_or_else(String::new, |paths| format!(" paths={:08x}", checksum(paths))),
             filter.describe()
         )

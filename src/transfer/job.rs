@@ -100,7 +100,7 @@ impl Job {
     /// Waits as long as so many bytes should have taken, where there is a limit.
     pub(super) async fn pace(&self, bytes: usize) {
         if let Some(limit) = &self.choices.rate_limit {
-            limit.moved(bytes).await;
+            limit.moved(u64::try_from(bytes).unwrap_or(u64::MAX)).await;
         }
     }
 

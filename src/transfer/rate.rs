@@ -57,12 +57,12 @@ impl RateLimit {
         end.saturating_duration_since(now)
     }
 
-    /// Waits as long as so many bytes, which were moved just now, should have taken.
+    /// Waits as long as so many bytes, which were moved just now, should have taken: for what is moved beside transfers.
     ///
     /// # Cancel safety
     /// The bytes count, whether it is waited for or not.
-    pub(crate) async fn moved(&self, bytes: usize) {
-        let pause = self.pause(u64::try_from(bytes).unwrap_or(u64::MAX), Instant::now());
+    pub async fn moved(&self, bytes: u64) {
+        let pause = self.pause(bytes, Instant::now());
         if pause > Duration::ZERO {
             tokio::time::sleep(pause).await;
         }

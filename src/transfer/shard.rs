@@ -29,7 +29,8 @@ impl Shard {
     /// `InvalidInput` unless `index` is below `count`.
     pub fn new(index: u32, count: u32) -> Result<Self> {
         if index >= count {
-            let message = format!("share {index} of {count}: expected a number from 0 on, below that of the shares");
+            let message =
+                format!("share {index} of {count}: expected a number from 0 on, below that of the shares");
             return Err(Error::invalid(message));
         }
         Ok(Self { index, count })

@@ -3,191 +3,97 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-/// What follows the one dash, the option's own long name, and whether a value comes next.
-const KNOWN: &[(&str, &str, bool)] = &[
-    ("help", "help", false),
-    ("usage", "help", false),
-    ("version", "version", false),
-    ("b", "binary", false),
-    ("binary", "binary", false),
-    ("p", "parallel", true),
-    ("parallel", "parallel", true),
-    ("fast", "fast", false),
-    ("fast-data-channels", "fast", false),
-    ("tcp-bs", "tcp-buffer-size", true),
-    ("tcp-buffer-size", "tcp-buffer-size", true),
-    ("bs", "block-size", true),
-    ("block-size", "block-size", true),
-    ("v", "verbose", false),
-    ("verbose", "verbose", false),
-    ("vb", "verbose-perf", false),
-    ("verbose-perf", "verbose-perf", false),
-    ("q", "quiet", false),
-    ("quiet", "quiet", false),
-    ("cd", "create-dest", false),
-    ("create-dest", "create-dest", false),
-    ("dbg", "debugftp", false),
-    ("debugftp", "debugftp", false),
-    ("st", "stall-timeout", true),
-    ("stall-timeout", "stall-timeout", true),
-    ("off", "partial-offset", true),
-    ("partial-offset", "partial-offset", true),
-    ("len", "partial-length", true),
-    ("partial-length", "partial-length", true),
-    ("s", "subject", true),
-    ("subject", "subject", true),
-    ("ss", "source-subject", true),
-    ("source-subject", "source-subject", true),
-    ("ds", "dest-subject", true),
-    ("dest-subject", "dest-subject", true),
-    ("nodcau", "nodcau", false),
-    ("no-data-channel-authentication", "nodcau", false),
-    ("dcsafe", "dcsafe", false),
-    ("data-channel-safe", "dcsafe", false),
-    ("dcpriv", "dcpriv", false),
-    ("data-channel-private", "dcpriv", false),
-    ("notpt", "no-third-party-transfers", false),
-    ("no-third-party-transfers", "no-third-party-transfers", false),
-];
+use super::table::{Does, find};
 
-/// Options of `globus-url-copy` that are not here, so that the answer can say so instead of guessing at a misprint.
-const MISSING: &[&str] = &[
-    "versions",
-    "c",
-    "continue-on-error",
-    "a",
-    "ascii",
-    "f",
-    "filename",
-    "r",
-    "recurse",
-    "t",
-    "transfer-time",
-    "rst",
-    "restart",
-    "rst-retries",
-    "rst-interval",
-    "rst-timeout",
-    "df",
-    "dumpfile",
-    "do",
-    "dump-only",
-    "rp",
-    "relative-paths",
-    "list",
-    "list-url",
-    "stripe",
-    "striped",
-    "sbs",
-    "striped-block-size",
-    "ipv6",
-    "udt",
-    "u",
-    "g2",
-    "gridftp2",
-    "no-g2",
-    "nogridftp2",
-    "dp",
-    "delayed-pasv",
-    "mn",
-    "mp",
-    "smn",
-    "smp",
-    "dmn",
-    "dmp",
-    "aa",
-    "saa",
-    "daa",
-    "pp",
-    "pipeline",
-    "ppq",
-    "pipelineq",
-    "cc",
-    "concurrency",
-    "nlb",
-    "nli",
-    "SP",
-    "src-pipe",
-    "DP",
-    "dst-pipe",
-    "P",
-    "pipe",
-    "dcstack",
-    "fsstack",
-    "cred",
-    "sc",
-    "src-cred",
-    "dc",
-    "dst-cred",
-    "data-cred",
-    "af",
-    "alias-file",
-    "sync",
-    "sync-level",
-    "checksum-alg",
-    "algo",
-    "verify-checksum",
-    "checksum",
-    "allo",
-    "allocate",
-    "no-allo",
-    "no-allocate",
-    "cp",
-    "copy-perms",
-    "preserve",
-    "X",
-    "CP",
-    "plugin",
-    "MC",
-    "multicast",
-];
+/// What was typed, with every option of `globus-url-copy` in the form `--name` or `--name=value`, and what is to be said about
+/// those that are not done.
+#[derive(Debug, Default)]
+pub(crate) struct Normalized {
+    pub(crate) words: Vec<OsString>,
+    pub(crate) warnings: Vec<String>,
+}
 
-/// The same words with every known option in the form `--name` or `--name=value`.
+/// Goes by the table. `own` says whether a name is that of a long option of this program's: those are clap's.
 ///
 /// # Errors
-/// A sentence for an option that has no value behind it, and for one that only `globus-url-copy` has.
-pub(crate) fn normalized(words: impl Iterator<Item = OsString>) -> Result<Vec<OsString>, String> {
-    let mut words = words.fuse();
-    let mut out = Vec::new();
+/// A sentence for an option that has no value behind it, and for one that is refused.
+pub(crate) fn normalized(
+    words: impl Iterator<Item = OsString>,
+    own: impl Fn(&str) -> bool,
+) -> Result<Normalized, String> {
+    let mut words = words.fuse().peekable();
+    let mut out = Normalized::default();
     while let Some(word) = words.next() {
         if word == "--" {
-            out.push(word);
-            out.extend(words);
+            out.words.push(word);
+            out.words.extend(words);
             return Ok(out);
         }
-        let Some(name) = single_dash(&word) else {
-            out.push(word);
+        if word == "--shard" {
+            // A value that is left out must not be mistaken for a place.
+            let share = words.peek().filter(|next| is_share(next.as_bytes())).cloned();
+            let joined = match share {
+                Some(share) => {
+                    words.next();
+                    OsString::from_vec([b"--shard=", share.as_bytes()].concat())
+                }
+                None => word,
+            };
+            out.words.push(joined);
+            continue;
+        }
+        let Some((name, value)) = option(&word, &own) else {
+            out.words.push(word);
             continue;
         };
-        if let Some((_, long, takes_value)) = KNOWN.iter().find(|(known, ..)| *known == name) {
-            let mut text = format!("--{long}");
-            if !*takes_value {
-                out.push(text.into());
-                continue;
+        let Some(row) = find(name) else {
+            out.words.push(word);
+            continue;
+        };
+        let value = match (row.value, value) {
+            (None, None) => None,
+            (None, Some(_)) => return Err(format!("-{name} has no value; expected -{name} alone")),
+            (Some(_), Some(value)) => Some(value),
+            (Some(what), None) => Some(words.next().ok_or_else(|| format!("-{name} needs a value behind it: -{name} {what}"))?),
+        };
+        match row.does {
+            Does::Refused(why) => return Err(format!("-{name} of globus-url-copy is not to be had: {why}")),
+            Does::Warns(what) => out.warnings.push(format!("-{name} is not done: {what}")),
+            Does::Is(long) => {
+                // Joined, so that a value may begin with a dash.
+                let mut text = format!("--{long}").into_bytes();
+                if let Some(value) = value {
+                    text.push(b'=');
+                    text.extend_from_slice(value.as_bytes());
+                }
+                out.words.push(OsString::from_vec(text));
             }
-            // Joined, so that a value may begin with a dash.
-            let Some(value) = words.next() else {
-                return Err(format!("-{name} needs a value behind it"));
-            };
-            text.push('=');
-            let mut text = OsString::from(text).into_vec();
-            text.extend_from_slice(value.as_bytes());
-            out.push(OsString::from_vec(text));
-        } else if MISSING.contains(&name) {
-            return Err(format!(
-                "-{name} of globus-url-copy is not one of gridftp-cp's options (see --help)"
-            ));
-        } else {
-            out.push(word);
         }
     }
     Ok(out)
 }
 
-/// What follows a single dash.
-fn single_dash(word: &OsString) -> Option<&str> {
-    let name = word.to_str()?.strip_prefix('-')?;
-    (!name.is_empty() && !name.starts_with('-')).then_some(name)
+/// Two numbers with a slash between them.
+fn is_share(word: &[u8]) -> bool {
+    let mut numbers = word.split(|&byte| byte == b'/');
+    let mut number = || {
+        numbers.next().is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+    };
+    number() && number() && numbers.next().is_none()
+}
+
+/// The name of an option that could be in the table, and the value that is joined to it.
+fn option<'a>(word: &'a OsString, own: &impl Fn(&str) -> bool) -> Option<(&'a str, Option<OsString>)> {
+    let bytes = word.as_bytes();
+    let end = bytes.iter().position(|&byte| byte == b'=').unwrap_or(bytes.len());
+    let name = std::str::from_utf8(&bytes[..end]).ok()?;
+    let value = (end < bytes.len()).then(|| OsString::from_vec(bytes[end + 1..].to_vec()));
+    match (name.strip_prefix("--"), name.strip_prefix('-')) {
+        (Some(long), _) => (!long.is_empty() && !own(long)).then_some((long, value)),
+        // With one dash a value is a word of its own.
+        (None, Some(short)) => (!short.is_empty() && value.is_none()).then_some((short, None)),
+        (None, None) => None,
+    }
 }
 
 #[cfg(test)]
@@ -195,8 +101,9 @@ mod tests {
     use super::*;
 
     fn of(words: &[&str]) -> Result<Vec<String>, String> {
-        let words = normalized(words.iter().map(|word| OsString::from(*word)))?;
-        Ok(words.into_iter().map(|word| word.into_string().unwrap()).collect())
+        let own = |name: &str| ["fast", "preserve", "sync", "concurrency"].contains(&name);
+        let out = normalized(words.iter().map(|word| OsString::from(*word)), own)?;
+        Ok(out.words.into_iter().map(|word| word.into_string().unwrap()).collect())
     }
 
     #[test]
@@ -216,18 +123,32 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_or_stands_behind_two_dashes_is_left_alone() {
-        assert_eq!(
-            of(&["-x", "--fast", "--", "-fast", "-p"]).unwrap(),
-            ["-x", "--fast", "--", "-fast", "-p"]
-        );
-        assert_eq!(of(&["-s", "-fast"]).unwrap(), ["--subject=-fast"]);
+    fn its_long_names_may_have_two_dashes() {
+        assert_eq!(of(&["--filename", "x", "--dumpfile=y"]).unwrap(), ["--from-file=x", "--dumpfile=y"]);
+        // But what is an option of ours is ours.
+        assert_eq!(of(&["--sync=size", "--preserve", "mode"]).unwrap(), ["--sync=size", "--preserve", "mode"]);
     }
 
     #[test]
-    fn what_only_globus_url_copy_has_is_said_to_be_missing() {
-        assert!(of(&["-rst", "a", "b"]).unwrap_err().contains("-rst of globus-url-copy"));
+    fn what_is_not_known_or_stands_behind_two_dashes_is_left_alone() {
+        assert_eq!(of(&["-x", "--fast", "--", "-fast", "-p"]).unwrap(), ["-x", "--fast", "--", "-fast", "-p"]);
+        assert_eq!(of(&["-s", "-fast"]).unwrap(), ["--subject=-fast"]);
+        assert_eq!(of(&["-rq", "-p=4"]).unwrap(), ["-rq", "-p=4"]);
+    }
+
+    #[test]
+    fn a_share_is_a_value_and_a_place_is_not() {
+        assert_eq!(of(&["--shard", "0/4", "a", "b"]).unwrap(), ["--shard=0/4", "a", "b"]);
+        assert_eq!(of(&["--shard", "a", "b"]).unwrap(), ["--shard", "a", "b"]);
+        assert_eq!(of(&["--shard=1/2", "0/4/5", "b"]).unwrap(), ["--shard=1/2", "0/4/5", "b"]);
+    }
+
+    #[test]
+    fn what_is_refused_or_not_done_is_said() {
+        assert!(of(&["-MC", "f", "a", "b"]).unwrap_err().contains("-MC of globus-url-copy is not to be had"));
         assert!(of(&["a", "b", "-p"]).unwrap_err().contains("-p needs a value"));
-        assert!(MISSING.iter().all(|name| KNOWN.iter().all(|(known, ..)| known != name)));
+        let out = normalized(["-nlb", "-nli", "5", "a"].map(OsString::from).into_iter(), |_| false).unwrap();
+        assert_eq!(out.words, ["a"]);
+        assert_eq!(out.warnings.len(), 2);
     }
 }

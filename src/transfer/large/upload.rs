@@ -281,7 +281,9 @@ impl Upload {
             builder = builder.mode(TransferMode::ExtendedBlock).marker_interval(MARKERS);
         }
         if fresh {
-            builder = builder.allocate(self.size);
+            if self.job.choices.allocate {
+                builder = builder.allocate(self.size);
+            }
         } else if to.is_gridftp() && to.features.esto() {
             builder = builder.offset(range.start);
         } else if range.start > 0 {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use gridftp::{Block, Client};
 
-use crate::args::{Part, Settings};
+use crate::stream::{Order, Part};
 use crate::failure::Failure;
 use crate::location::Location;
 
@@ -29,20 +29,20 @@ impl Source {
     /// Opens it: the server has accepted, or the file is open.
     pub(crate) async fn open(
         client: &Client,
-        settings: &Arc<Settings>,
+        order: &Arc<Order>,
         in_order: bool,
     ) -> Result<Self, Failure> {
-        match &settings.source {
+        match &order.source {
             Location::Remote(url) => {
-                RemoteSource::open(client, url, settings, in_order).await.map(Self::Remote)
+                RemoteSource::open(client, url, order, in_order).await.map(Self::Remote)
             }
             Location::Local(path) => {
-                let (path, part, pace) = (path.clone(), settings.part, Pace::of(settings));
+                let (path, part, pace) = (path.clone(), order.part, Pace::of(order));
                 // A pipe is open only when somebody writes to it.
                 let opening = tokio::task::spawn_blocking(move || LocalSource::open(&path, part, pace));
                 opening.await.unwrap_or_else(|_| Err(Failure::interrupted())).map(Self::Local)
             }
-            Location::Stdio => LocalSource::stdin(settings.part, Pace::of(settings)).map(Self::Local),
+            Location::Stdio => LocalSource::stdin(order.part, Pace::of(order)).map(Self::Local),
         }
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::names;
+use crate::stream::names;
 
 /// How often another name is tried when one is taken, which is as good as never.
 const TRIES: usize = 8;

@@ -2,7 +2,7 @@
 
 use gridftp::{Client, EntryKind, Error, ErrorKind, Url};
 
-use crate::args::Settings;
+use crate::stream::Order;
 use crate::failure::{End, Failure};
 
 /// Longest chain of folders that is made.
@@ -22,29 +22,34 @@ pub(crate) enum Way {
     Rename,
     /// Into a file that stays what it is, save for the part that is copied; or a device.
     InPlace,
+    /// Into a program, or through a storage module that has names of its own.
+    Handed,
 }
 
 /// Finds the name and the way.
 pub(crate) async fn examine(
     client: &Client,
     dest: &Url,
-    settings: &Settings,
+    order: &Order,
 ) -> Result<RemoteTarget, Failure> {
+    if order.channels.dest.program || order.channels.dest.module.is_some() {
+        return Ok(RemoteTarget { url: dest.clone(), way: Way::Handed });
+    }
     let named_folder = dest.path().ends_with(b"/") || dest.file_name().is_none();
     let mut found = if named_folder { None } else { look(client, dest).await? };
     let mut url = dest.clone();
     if named_folder || matches!(found, Some(Found { kind: EntryKind::Dir, .. })) {
-        let name = super::name_of(&settings.source)?;
+        let name = super::name_of(&order.source)?;
         url = dest.join(name.as_encoded_bytes()).map_err(|error| Failure::usage(error.to_string()))?;
         found = look(client, &url).await?;
     }
     let way = match found {
         None | Some(Found { kind: EntryKind::Unknown, .. }) => {
-            if settings.create_folders {
+            if order.create_folders {
                 make_folders(client, &url).await?;
             }
             // What may be there already is kept.
-            if settings.part.partial && found.is_some() { Way::InPlace } else { Way::Rename }
+            if order.part.partial && found.is_some() { Way::InPlace } else { Way::Rename }
         }
         Some(Found { kind: EntryKind::Dir, .. }) => {
             return Err(
@@ -52,11 +57,15 @@ pub(crate) async fn examine(
             );
         }
         Some(Found { kind: EntryKind::Other(_), .. }) => Way::InPlace,
+        Some(_) if !order.replace => {
+            return Err(Failure::in_the_way(format!("{url} is there, and nothing is to be overwritten"))
+                .at(End::Destination));
+        }
         Some(found) => {
             if let Some(target) = found.target {
                 url = target;
             }
-            if settings.part.partial { Way::InPlace } else { Way::Rename }
+            if order.part.partial { Way::InPlace } else { Way::Rename }
         }
     };
     Ok(RemoteTarget { url, way })

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use crate::args::Settings;
+use crate::stream::Order;
 use crate::failure::{End, Failure};
 
 /// Links that are followed one after the other, as many as the kernel follows.
@@ -36,16 +36,16 @@ pub(crate) enum Way {
 }
 
 /// Finds the name and the way. Blocks.
-pub(crate) fn examine(dest: &Path, settings: &Settings) -> Result<LocalTarget, Failure> {
+pub(crate) fn examine(dest: &Path, order: &Order) -> Result<LocalTarget, Failure> {
     let wants_folder = dest.as_os_str().as_bytes().ends_with(b"/");
     let path = if wants_folder || is_folder(dest)? {
-        if wants_folder && settings.create_folders {
+        if wants_folder && order.create_folders {
             make_folders(dest)?;
         }
         if wants_folder && !is_folder(dest)? {
             return Err(no_folder(dest));
         }
-        dest.join(super::name_of(&settings.source)?)
+        dest.join(super::name_of(&order.source)?)
     } else {
         dest.to_owned()
     };
@@ -55,7 +55,14 @@ pub(crate) fn examine(dest: &Path, settings: &Settings) -> Result<LocalTarget, F
     let path = behind_links(path)?;
     match fs::symlink_metadata(&path) {
         Ok(found) => {
-            let way = way_into(&path, &found, settings.part.partial)?;
+            let way = way_into(&path, &found, order.part.partial)?;
+            if !order.replace && matches!(way, Way::Rename { .. } | Way::InPlace) {
+                return Err(Failure::in_the_way(format!(
+                    "{} is there, and nothing is to be overwritten",
+                    path.display()
+                ))
+                .at(End::Destination));
+            }
             if let Way::Rename { .. } = way {
                 check_folder(&path)?;
             }
@@ -63,7 +70,7 @@ pub(crate) fn examine(dest: &Path, settings: &Settings) -> Result<LocalTarget, F
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let folder = folder_of(&path);
-            if settings.create_folders {
+            if order.create_folders {
                 make_folders(folder)?;
             }
             if !is_folder(folder)? {

@@ -6,16 +6,16 @@ use gridftp::options::TransferMode;
 use gridftp::{Block, Client, Error, Get, Url};
 
 use super::in_order::{InOrder, Next};
-use crate::args::{Part, Settings};
+use crate::stream::{Order, Part};
 use crate::failure::{End, Failure};
-use crate::tuning;
+use crate::stream::tuning;
 
 /// A file at a server that is being fetched.
 #[derive(Debug)]
 pub(crate) struct RemoteSource {
     client: Client,
     url: Url,
-    settings: Arc<Settings>,
+    order: Arc<Order>,
     flow: Flow,
     /// The whole file's size.
     size: Option<u64>,
@@ -35,21 +35,23 @@ impl RemoteSource {
     pub(super) async fn open(
         client: &Client,
         url: &Url,
-        settings: &Arc<Settings>,
+        order: &Arc<Order>,
         in_order: bool,
     ) -> Result<Self, Failure> {
-        let get = ask(client, url, settings, settings.part, Streams::AsWanted).await?;
-        let size = get.size();
-        let announced = size.map(|size| super::rest(size, settings.part));
+        let get = ask(client, url, order, order.part, Streams::AsWanted).await?;
+        // Text has another size on its way than at either end; a program or a module sends what it likes.
+        let tells = !order.channels.ascii && order.channels.source.module.is_none() && !order.channels.source.program;
+        let size = get.size().filter(|_| tells);
+        let announced = size.map(|size| super::rest(size, order.part));
         let flow = if in_order {
-            Flow::InOrder(InOrder::new(get, settings.part.offset))
+            Flow::InOrder(InOrder::new(get, order.part.offset))
         } else {
             Flow::AnyOrder(Box::new(get))
         };
         Ok(Self {
             client: client.clone(),
             url: url.clone(),
-            settings: Arc::clone(settings),
+            order: Arc::clone(order),
             flow,
             size,
             announced,
@@ -83,10 +85,10 @@ impl RemoteSource {
 
     /// Goes on from `offset` over one connection, whose bytes come in order. There are some: later ones have come already.
     async fn ask_for_the_rest(&mut self, offset: u64) -> Result<Block, Failure> {
-        let Part { offset: begin, length, .. } = self.settings.part;
+        let Part { offset: begin, length, .. } = self.order.part;
         let length = length.map(|length| length.saturating_sub(offset - begin));
         let part = Part { offset, length, partial: true };
-        let get = ask(&self.client, &self.url, &self.settings, part, Streams::One).await?;
+        let get = ask(&self.client, &self.url, &self.order, part, Streams::One).await?;
         if get.size() != self.size {
             let message = format!("the size of {} changed while it was read", self.url);
             return Err(Failure::integrity(message).at(End::Source));
@@ -114,24 +116,16 @@ enum Streams {
 async fn ask(
     client: &Client,
     url: &Url,
-    settings: &Settings,
+    order: &Order,
     part: Part,
     streams: Streams,
 ) -> Result<Get, Failure> {
     let (mode, parallelism) = match streams {
-        Streams::AsWanted => (settings.mode, settings.parallelism),
+        Streams::AsWanted => (order.channels.mode, order.channels.parallelism),
         Streams::One => (TransferMode::Stream, 1),
     };
-    let mut builder = client
-        .get(url)
-        .mode(mode)
-        .parallelism(parallelism)
-        .dcau(settings.dcau.clone())
-        .protection(settings.protection)
-        .window(tuning::receive_window(settings));
-    if let Some(bytes) = settings.tcp_buffer {
-        builder = builder.tcp_buffer(bytes);
-    }
+    let get = order.channels.get(client.get(url)).mode(mode).parallelism(parallelism);
+    let mut builder = get.window(tuning::receive_window(order));
     if part.partial {
         let Part { offset, length, .. } = part;
         builder = match length {

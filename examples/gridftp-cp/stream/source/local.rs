@@ -13,9 +13,9 @@ use std::sync::mpsc as std_mpsc;
 use gridftp::{Block, Bytes};
 use tokio::sync::mpsc;
 
-use crate::args::{Part, Settings};
+use crate::stream::{Order, Part};
 use crate::failure::{End, Failure};
-use crate::tuning;
+use crate::stream::tuning;
 
 /// How much is read at once, and how far ahead.
 #[derive(Debug, Clone, Copy)]
@@ -25,8 +25,8 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn of(settings: &Settings) -> Self {
-        Self { block: tuning::block_bytes(settings), buffers: tuning::buffers(settings) }
+    pub(super) fn of(order: &Order) -> Self {
+        Self { block: tuning::block_bytes(order), buffers: tuning::buffers(order) }
     }
 }
 

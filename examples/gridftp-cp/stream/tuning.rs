@@ -4,7 +4,7 @@
 //! what fits into a processor's cache is moved with less work than what does not. Over a long way it is the kernel that
 //! holds what is under way.
 
-use crate::args::Settings;
+use crate::stream::Order;
 
 /// Bytes that are read from a local file and sent at once.
 const BLOCK: usize = 512 * 1024;
@@ -22,27 +22,27 @@ const RECEIVED: usize = 256 * 1024;
 const READ_AHEAD: usize = 4;
 
 /// Bytes of the blocks that are read and sent.
-pub(crate) fn block_bytes(settings: &Settings) -> usize {
-    let fair = MEMORY / (2 * usize::from(settings.parallelism));
-    settings.block_bytes.unwrap_or_else(|| BLOCK.min(fair.max(SMALLEST)))
+pub(crate) fn block_bytes(order: &Order) -> usize {
+    let fair = MEMORY / (2 * usize::from(order.channels.parallelism));
+    order.channels.block_bytes.unwrap_or_else(|| BLOCK.min(fair.max(SMALLEST)))
 }
 
 /// Blocks that the library may have for sending.
-pub(crate) fn send_window(settings: &Settings) -> usize {
-    let most = (MEMORY / block_bytes(settings)).clamp(2, 256);
-    (2 * usize::from(settings.parallelism)).max(4).min(most)
+pub(crate) fn send_window(order: &Order) -> usize {
+    let most = (MEMORY / block_bytes(order)).clamp(2, 256);
+    (2 * usize::from(order.channels.parallelism)).max(4).min(most)
 }
 
 /// Buffers for reading a local file.
-pub(crate) fn buffers(settings: &Settings) -> usize {
-    send_window(settings) + READ_AHEAD
+pub(crate) fn buffers(order: &Order) -> usize {
+    send_window(order) + READ_AHEAD
 }
 
 /// Blocks that the library may have received before they are taken.
-pub(crate) fn receive_window(settings: &Settings) -> usize {
+pub(crate) fn receive_window(order: &Order) -> usize {
     let most = MEMORY / RECEIVED;
-    match settings.block_bytes {
+    match order.channels.block_bytes {
         Some(bytes) => (8 * bytes / RECEIVED).clamp(2, most),
-        None => (2 * usize::from(settings.parallelism)).clamp(8, most),
+        None => (2 * usize::from(order.channels.parallelism)).clamp(8, most),
     }
 }

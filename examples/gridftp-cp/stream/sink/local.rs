@@ -13,7 +13,7 @@ use super::temp::TempFile;
 use super::writer::{How, Writer};
 use crate::failure::{End, Failure};
 use crate::signals::Signals;
-use crate::target::local::{LocalTarget, Way};
+use crate::stream::target::local::{LocalTarget, Way};
 
 /// `TMPFS_MAGIC` of `statfs(2)`: there, allocating is writing zeros.
 const TMPFS: u64 = 0x0102_1994;

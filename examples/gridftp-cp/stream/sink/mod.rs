@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use gridftp::{Block, Client};
 
-use crate::args::Settings;
+use crate::stream::Order;
 use crate::failure::Failure;
 use crate::signals::Signals;
-use crate::target::Target;
+use crate::stream::target::Target;
 
 use local::LocalSink;
 use remote::RemoteSink;
@@ -32,17 +32,17 @@ impl Sink {
     pub(crate) async fn open(
         target: Target,
         client: &Client,
-        settings: &Arc<Settings>,
+        order: &Arc<Order>,
         size: Option<u64>,
         signals: &Signals,
     ) -> Result<Self, Failure> {
         match target {
             Target::Remote(target) => {
-                let sink = RemoteSink::open(target, client, settings, signals).await?;
+                let sink = RemoteSink::open(target, client, order, signals).await?;
                 Ok(Self::Remote(Box::new(sink)))
             }
             Target::Local(target) => {
-                let fsync = settings.fsync;
+                let fsync = order.fsync;
                 let opening = tokio::task::spawn_blocking(move || LocalSink::open(target, size, fsync));
                 // A pipe is open only when somebody reads it, which may be never.
                 let sink = signals

@@ -6,12 +6,12 @@ use std::time::Duration;
 use gridftp::{Block, Client, Error, ErrorKind, Put, Url};
 use tokio::time::timeout;
 
-use crate::args::Settings;
+use crate::stream::Order;
 use crate::failure::{End, Failure};
-use crate::names;
+use crate::stream::names;
 use crate::signals::Signals;
-use crate::target::remote::{RemoteTarget, Way};
-use crate::tuning;
+use crate::stream::target::remote::{RemoteTarget, Way};
+use crate::stream::tuning;
 
 /// How long the end of a program that was asked to stop may be put off, to leave no incomplete file behind.
 const CLEAN_UP: Duration = Duration::from_secs(10);
@@ -27,6 +27,8 @@ pub(crate) struct RemoteSink {
     /// Where the put begins in the file.
     base: u64,
     end: u64,
+    /// Text has another size on its way.
+    ascii: bool,
 }
 
 #[derive(Debug)]
@@ -61,28 +63,25 @@ impl RemoteSink {
     pub(super) async fn open(
         target: RemoteTarget,
         client: &Client,
-        settings: &Arc<Settings>,
+        order: &Arc<Order>,
         signals: &Signals,
     ) -> Result<Self, Failure> {
         let RemoteTarget { url, way } = target;
         let temp = match way {
             Way::Rename => Some(Temp::beside(client, &url)?),
-            Way::InPlace => None,
+            Way::InPlace | Way::Handed => None,
         };
-        let base = if settings.part.partial { settings.part.offset } else { 0 };
-        let mut builder = client
-            .put(temp.as_ref().map_or(&url, |temp| &temp.url))
-            .mode(settings.mode)
-            .parallelism(settings.parallelism)
-            .dcau(settings.dcau.clone())
-            .protection(settings.protection)
-            .window(tuning::send_window(settings));
-        if let Some(bytes) = settings.tcp_buffer {
-            builder = builder.tcp_buffer(bytes);
-        }
+        let base = if order.part.partial { order.part.offset } else { 0 };
+        let channels = &order.channels;
+        let put = channels.put(client.put(temp.as_ref().map_or(&url, |temp| &temp.url)));
+        let mut builder =
+            put.mode(channels.mode).parallelism(channels.parallelism).window(tuning::send_window(order));
         if base > 0 || way == Way::InPlace {
             // What is there already may be a device, which has no size.
             builder = builder.offset(base).check_size(way != Way::InPlace);
+        }
+        if way == Way::Handed {
+            builder = builder.check_size(false);
         }
         // In a task of its own: once the server has been asked, its answer must be known, or a file might be left behind.
         let mut starting = tokio::spawn(builder.into_future());
@@ -104,7 +103,7 @@ impl RemoteSink {
                 Err(failure)
             }
         }?;
-        Ok(Self { client: client.clone(), url, put: Some(put), temp, base, end: base })
+        Ok(Self { client: client.clone(), url, put: Some(put), temp, base, end: base, ascii: order.channels.ascii })
     }
 
     pub(super) async fn write(&mut self, block: Block) -> Result<(), Failure> {
@@ -127,7 +126,7 @@ impl RemoteSink {
     async fn complete(&mut self, bytes: u64, signals: &Signals) -> Result<(), Failure> {
         let Some(put) = self.put.take() else { return Ok(()) };
         let summary = signals.until(async { put.finish().await.map_err(failed) }).await?;
-        if summary.bytes != bytes {
+        if summary.bytes != bytes && !self.ascii {
             let message = format!("{bytes} bytes were read and {} sent to {}", summary.bytes, self.url);
             return Err(Failure::integrity(message).at(End::Destination));
         }
