@@ -1,7 +1,7 @@
 //! The verbs with their own options.
 
 use std::ffi::OsString;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 
@@ -260,7 +260,3 @@ pub(crate) struct Doctor {
     pub(crate) url: OsString,
 }
 
-/// The wait that --timeout asks for, if it does, as a limit of its own.
-pub(crate) fn limit(timeout: Option<Duration>) -> Duration {
-    timeout.unwrap_or(Duration::from_secs(30))
-}
