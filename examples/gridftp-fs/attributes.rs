@@ -70,9 +70,9 @@ async fn every(context: &Context, words: &verbs::Urls, deep: bool, what: &What) 
 /// Whether the folder's owner can list and enter it afterwards.
 fn opens(entry: Option<&Entry>, what: &What) -> bool {
     match what {
-        What::Mode(change) => change
-            .apply(entry.and_then(Entry::unix_mode), true)
-            .is_some_and(|mode| mode & 0o500 == 0o500),
+        What::Mode(change) => {
+            change.apply(entry.and_then(Entry::unix_mode), true).is_some_and(|mode| mode & 0o500 == 0o500)
+        }
         What::Group(_) => true,
     }
 }
@@ -97,8 +97,9 @@ async fn change(context: &Context, url: &Url, entry: Option<&Entry>, what: &What
         What::Mode(change) => {
             let now = entry.and_then(Entry::unix_mode);
             let Some(mode) = change.apply(now, entry.is_some_and(Entry::is_dir)) else {
-                let message =
-                    format!("{url}: the server does not tell the permissions, so they cannot be changed; give octal digits");
+                let message = format!(
+                    "{url}: the server does not tell the permissions, so they cannot be changed; give octal digits"
+                );
                 return Err(Failure::told(Code::Server, message));
             };
             if change.needs_mode() && now == Some(mode) {

@@ -84,7 +84,9 @@ impl Context {
             Ok(left) => left,
             Err(_) => urls
                 .iter()
-                .map(|url| format!("the unfinished file {url} may be left: the server did not answer in time"))
+                .map(|url| {
+                    format!("the unfinished file {url} may be left: the server did not answer in time")
+                })
                 .collect(),
         }
     }

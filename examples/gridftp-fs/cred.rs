@@ -35,7 +35,8 @@ pub(crate) fn place(common: &Common) -> Option<String> {
     }
     let globus = variable("HOME")?.join(".globus");
     let (certificate, key) = (globus.join("usercert.pem"), globus.join("userkey.pem"));
-    (certificate.symlink_metadata().is_ok() && key.symlink_metadata().is_ok()).then(|| pair(&certificate, &key))
+    (certificate.symlink_metadata().is_ok() && key.symlink_metadata().is_ok())
+        .then(|| pair(&certificate, &key))
 }
 
 fn shown(path: &Path) -> String {
@@ -103,7 +104,9 @@ pub(crate) async fn run(context: &Context, common: &Common) -> Result<Code, Fail
         let since = when::rfc3339(info.expires());
         return Err(Failure::told(
             Code::Authentication,
-            format!("the credential expired on {since}; grid-proxy-init or voms-proxy-init makes another one"),
+            format!(
+                "the credential expired on {since}; grid-proxy-init or voms-proxy-init makes another one"
+            ),
         ));
     }
     if early {

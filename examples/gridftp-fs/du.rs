@@ -28,7 +28,8 @@ pub(crate) async fn run(context: &Context, words: &Du) -> Result<Code, Failure> 
         match sums(context, url, words.summarize, &mut found).await? {
             Some(sums) => {
                 for (way, sum) in &sums {
-                    let path = if way.is_empty() { url.path().to_vec() } else { tree::child(url, &way.join(&b'/')) };
+                    let path =
+                        if way.is_empty() { url.path().to_vec() } else { tree::child(url, &way.join(&b'/')) };
                     // It came out of a URL.
                     let shown = url.with_path(path.clone()).map_err(remote)?;
                     print(context, words, &shown.to_string(), &path, *sum).await?;

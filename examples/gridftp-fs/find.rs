@@ -53,7 +53,8 @@ impl Tests {
     fn new(words: &Find) -> Result<Self, Failure> {
         let now = SystemTime::now();
         let name = words.name.as_deref().map(|glob| {
-            let built = globset::GlobBuilder::new(glob).literal_separator(true).backslash_escape(true).build();
+            let built =
+                globset::GlobBuilder::new(glob).literal_separator(true).backslash_escape(true).build();
             built
                 .map(|glob| glob.compile_matcher())
                 .map_err(|error| Failure::usage(format!("the pattern {glob}: {}", error.kind())))
@@ -117,7 +118,13 @@ pub(crate) async fn run(context: &Context, words: &Find) -> Result<Code, Failure
     Ok(tally.code())
 }
 
-async fn print(context: &Context, words: &Find, name: &[u8], url: &Url, entry: &Entry) -> Result<(), Failure> {
+async fn print(
+    context: &Context,
+    words: &Find,
+    name: &[u8],
+    url: &Url,
+    entry: &Entry,
+) -> Result<(), Failure> {
     if context.json {
         return context.out.json(&show::object(name, url.path(), Some(url), entry).into()).await;
     }

@@ -49,7 +49,8 @@ pub(crate) async fn run(context: &Context, words: &Ls) -> Result<Code, Failure> 
         };
         for (path, rows) in groups {
             if headed && !context.json {
-                let heading = url.with_path(path.clone()).map_or_else(|_| show::name(&path), |url| url.to_string());
+                let heading =
+                    url.with_path(path.clone()).map_or_else(|_| show::name(&path), |url| url.to_string());
                 context.out.line(&format!("{}{heading}:", if first { "" } else { "\n" })).await?;
             }
             first = false;
@@ -61,7 +62,12 @@ pub(crate) async fn run(context: &Context, words: &Ls) -> Result<Code, Failure> 
 }
 
 /// What is in one folder; nothing if it could not be listed.
-async fn folder(client: &Client, url: &Url, all: bool, tally: &mut Tally) -> Result<Option<Vec<Row>>, Failure> {
+async fn folder(
+    client: &Client,
+    url: &Url,
+    all: bool,
+    tally: &mut Tally,
+) -> Result<Option<Vec<Row>>, Failure> {
     let mut listing = client.list(url);
     let mut rows = Vec::new();
     loop {

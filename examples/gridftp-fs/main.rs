@@ -106,7 +106,8 @@ fn run(words: Words) -> Result<Code, Failure> {
 async fn work(words: Words) -> Result<Code, Failure> {
     let signals = Signals::install().map_err(|error| Failure::local("cannot listen to signals", error))?;
     let Words { common, verb } = words;
-    let credential = common.cred.as_ref().map_or_else(Credential::default_search, Credential::from_proxy_file);
+    let credential =
+        common.cred.as_ref().map_or_else(Credential::default_search, Credential::from_proxy_file);
     let context = Context::new(&common, credential)?;
     let mut result = signals
         .until(async {

@@ -28,7 +28,8 @@ impl FromStr for Change {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is no mode, expected octal digits as in 640, or changes as in u+w,go-r");
+        let wrong =
+            || format!("\"{text}\" is no mode, expected octal digits as in 640, or changes as in u+w,go-r");
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= ALL);
             return mode.map(Self::To).ok_or_else(wrong);

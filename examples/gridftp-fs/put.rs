@@ -33,7 +33,9 @@ pub(crate) async fn run(context: &Context, words: &Put) -> Result<Code, Failure>
             (Box::new(file), path.file_name().map(|name| name.as_bytes().to_vec()))
         }
         Location::Remote(_) => {
-            return Err(Failure::usage("the file is at a server, expected a local one; gridftp-cp copies between servers"));
+            return Err(Failure::usage(
+                "the file is at a server, expected a local one; gridftp-cp copies between servers",
+            ));
         }
     };
     let url = target(&context.client, url, name.as_deref()).await?;
@@ -52,9 +54,9 @@ async fn target(client: &Client, url: Url, name: Option<&[u8]>) -> Result<Url, F
     match (is_folder, name) {
         (false, _) => Ok(url),
         (true, Some(name)) => url.join(name).map_err(remote),
-        (true, None) => {
-            Err(Failure::in_the_way(format!("{url} is a folder, expected the name of a file for standard input")))
-        }
+        (true, None) => Err(Failure::in_the_way(format!(
+            "{url} is a folder, expected the name of a file for standard input"
+        ))),
     }
 }
 
@@ -84,7 +86,8 @@ async fn send(client: &Client, part: &Url, mut source: Source) -> Result<u64, Fa
     let mut put = starting.await.map_err(|_| Failure::interrupted())?.map_err(remote)?;
     let mut sent = 0;
     loop {
-        let block = block(&mut source).await.map_err(|error| Failure::local("cannot read the source", error))?;
+        let block =
+            block(&mut source).await.map_err(|error| Failure::local("cannot read the source", error))?;
         if block.is_empty() {
             break;
         }

@@ -21,8 +21,10 @@ pub(crate) async fn features(context: &Context, words: &Urls) -> Result<Code, Fa
         };
         tally.add(Ok(()))?;
         if context.json {
-            let list: Vec<Value> =
-                features.iter().map(|(name, parameters)| json!({ "name": name, "parameters": parameters })).collect();
+            let list: Vec<Value> = features
+                .iter()
+                .map(|(name, parameters)| json!({ "name": name, "parameters": parameters }))
+                .collect();
             let checksums: Vec<&str> = features.checksums().collect();
             let object = json!({
                 "url": url.to_string(),

@@ -44,7 +44,11 @@ pub(crate) fn human(bytes: u64) -> String {
         0 => bytes.to_string(),
         _ => {
             let suffix = ["", "K", "M", "G", "T", "P", "E"][unit];
-            if whole < 10 { format!("{whole}.{}{suffix}", rest * 10 / 1024) } else { format!("{whole}{suffix}") }
+            if whole < 10 {
+                format!("{whole}.{}{suffix}", rest * 10 / 1024)
+            } else {
+                format!("{whole}{suffix}")
+            }
         }
     }
 }
@@ -125,7 +129,9 @@ pub(crate) fn object(name: &[u8], path: &[u8], url: Option<&Url>, entry: &Entry)
 /// Every fact the server told.
 pub(crate) fn facts(entry: &Entry) -> Value {
     let facts = entry.facts();
-    Value::Object(facts.map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), lossy(value))).collect())
+    Value::Object(
+        facts.map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), lossy(value))).collect(),
+    )
 }
 
 /// Lines with columns of the same width. `right` are the columns that are aligned to the right; the last one is as it is.

@@ -32,10 +32,13 @@ async fn print(context: &Context, url: &Url, entry: &Entry) -> Result<(), Failur
     }
     let mut rows = vec![("URL", url.to_string()), ("type", show::text(&show::kind(entry)))];
     let mut add = |what, value: Option<String>| rows.extend(value.map(|value| (what, value)));
-    add("size", entry.size().map(|bytes| match bytes {
-        0..1024 => bytes.to_string(),
-        _ => format!("{bytes} ({})", show::human(bytes)),
-    }));
+    add(
+        "size",
+        entry.size().map(|bytes| match bytes {
+            0..1024 => bytes.to_string(),
+            _ => format!("{bytes} ({})", show::human(bytes)),
+        }),
+    );
     add("modified", entry.modified().map(when::rfc3339));
     add("created", entry.created().map(when::rfc3339));
     add("mode", entry.unix_mode().map(|mode| format!("{mode:04o} ({})", show::mode(entry))));

@@ -46,7 +46,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     // Tokio's clock, and everybody's patience, end far before that.
     const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
     let duration = Duration::from_millis(number.checked_mul(millis).ok_or_else(wrong)?);
-    if duration > LONGEST { Err(format!("{text} is too long, expected up to a hundred years")) } else { Ok(duration) }
+    if duration > LONGEST {
+        Err(format!("{text} is too long, expected up to a hundred years"))
+    } else {
+        Ok(duration)
+    }
 }
 
 /// A duration, which is meant to be ago, or a time.
@@ -55,7 +59,9 @@ pub(crate) fn moment(text: &str) -> Result<Moment, String> {
         return Ok(Moment::Ago(ago));
     }
     time(text).map(Moment::At).map_err(|_| {
-        format!("\"{text}\" is neither a duration as in 3d nor a time as in 2026-05-01 or 2026-05-01T12:00:00Z")
+        format!(
+            "\"{text}\" is neither a duration as in 3d nor a time as in 2026-05-01 or 2026-05-01T12:00:00Z"
+        )
     })
 }
 
@@ -75,7 +81,8 @@ fn parsed(text: &str) -> Option<SystemTime> {
         (date, clock) => (date, clock.strip_prefix(['T', 't', ' '])?),
     };
     let mut parts = date.split('-');
-    let (year, month, day) = (number(parts.next()?, 4)?, number(parts.next()?, 2)?, number(parts.next()?, 2)?);
+    let (year, month, day) =
+        (number(parts.next()?, 4)?, number(parts.next()?, 2)?, number(parts.next()?, 2)?);
     let (clock, offset) = zone(clock)?;
     let (clock, fraction) = clock.split_once('.').map_or((clock, None), |(clock, f)| (clock, Some(f)));
     let mut parts = clock.split(':');
@@ -133,7 +140,11 @@ fn at(seconds: i64, nanos: u32) -> Option<SystemTime> {
 /// Days from 1 March of year 0.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (month * 153 + 2) / 5 + day - 1
+    year * 365 + year.div_euclid(4) - year.div_euclid(100)
+        + year.div_euclid(400)
+        + (month * 153 + 2) / 5
+        + day
+        - 1
 }
 
 /// The inverse.
@@ -202,7 +213,9 @@ mod tests {
         assert_eq!(shown("1969-12-31T23:59:59.5Z"), "1969-12-31T23:59:59Z");
         assert_eq!(shown("@-1"), "1969-12-31T23:59:59Z");
         assert_eq!(shown("@1700000000"), "2023-11-14T22:13:20Z");
-        for text in ["", "yesterday", "2026-13-01", "2026-02-30", "2026-05-01T25:00", "2026-05-01x", "@", "20260501"] {
+        for text in
+            ["", "yesterday", "2026-13-01", "2026-02-30", "2026-05-01T25:00", "2026-05-01x", "@", "20260501"]
+        {
             assert!(time(text).unwrap_err().contains("is no time"), "{text}");
         }
     }
@@ -212,7 +225,9 @@ mod tests {
         let seconds = ["30s", "5m", "2h", "1d", "2w", "7"].map(|text| duration(text).unwrap().as_secs());
         assert_eq!(seconds, [30, 300, 7200, 86_400, 1_209_600, 7]);
         assert_eq!(duration("1500ms").unwrap(), Duration::from_millis(1500));
-        for text in ["", "s", "-1s", "1.5s", "1y", "99999999999999999999s", "18446744073709551615w", "9999w d"] {
+        for text in
+            ["", "s", "-1s", "1.5s", "1y", "99999999999999999999s", "18446744073709551615w", "9999w d"]
+        {
             assert!(duration(text).is_err(), "{text}");
         }
         assert_eq!(length(Duration::from_secs(43_140)), "11 h 59 min");

@@ -12,8 +12,8 @@ use gridftp::options::{DataChannelAuth, ProtectionLevel, Timeouts, TransferMode}
 
 use crate::exit;
 use crate::failure::Failure;
-use crate::size;
 use crate::location::Location;
+use crate::size;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use clap::{Args, Subcommand};
 
 use crate::find::SizeTest;
-use crate::when::{self, Moment};
 use crate::size;
+use crate::when::{self, Moment};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -22,8 +22,10 @@ pub(crate) enum Verb {
     #[command(after_help = "Example:\n  gridftp-fs cat --length 1K gsiftp://dtn.example.org/data/README")]
     Cat(Cat),
     /// Store a file, or standard input, under its name only when it is whole
-    #[command(after_help = "Examples:\n  tar c run7 | gridftp-fs put - gsiftp://dtn.example.org/data/run7.tar\n  \
-        gridftp-fs put run7.root gsiftp://dtn.example.org/data/")]
+    #[command(
+        after_help = "Examples:\n  tar c run7 | gridftp-fs put - gsiftp://dtn.example.org/data/run7.tar\n  \
+        gridftp-fs put run7.root gsiftp://dtn.example.org/data/"
+    )]
     Put(Put),
     /// Make folders
     #[command(after_help = "Example:\n  gridftp-fs mkdir -p gsiftp://dtn.example.org/data/2026/run7")]
@@ -35,7 +37,9 @@ pub(crate) enum Verb {
     #[command(after_help = "Example:\n  gridftp-fs rmdir gsiftp://dtn.example.org/data/2025")]
     Rmdir(Urls),
     /// Give a file or folder another name, or move it to another folder of its server
-    #[command(after_help = "Example:\n  gridftp-fs mv gsiftp://dtn.example.org/data/a gsiftp://dtn.example.org/old/")]
+    #[command(
+        after_help = "Example:\n  gridftp-fs mv gsiftp://dtn.example.org/data/a gsiftp://dtn.example.org/old/"
+    )]
     Mv(Mv),
     /// Change permissions
     #[command(after_help = "Examples:\n  gridftp-fs chmod 640 gsiftp://dtn.example.org/data/a\n  \
@@ -56,8 +60,10 @@ pub(crate) enum Verb {
         Sizes of files as they are told, links left out.")]
     Du(Du),
     /// Look for files; shows their URLs
-    #[command(after_help = "Examples:\n  gridftp-fs find gsiftp://dtn.example.org/data --name '*.root' --size +1G\n  \
-        gridftp-fs find gsiftp://dtn.example.org/tmp --type f --older 30d -0 | xargs -0 gridftp-fs rm")]
+    #[command(
+        after_help = "Examples:\n  gridftp-fs find gsiftp://dtn.example.org/data --name '*.root' --size +1G\n  \
+        gridftp-fs find gsiftp://dtn.example.org/tmp --type f --older 30d -0 | xargs -0 gridftp-fs rm"
+    )]
     Find(Find),
     /// Show checksums, computed by the server where it can
     #[command(after_help = "Example:\n  gridftp-fs sum -a adler32 gsiftp://dtn.example.org/data/run7.root")]
@@ -259,4 +265,3 @@ pub(crate) struct Doctor {
     #[arg(value_name = "URL")]
     pub(crate) url: OsString,
 }
-

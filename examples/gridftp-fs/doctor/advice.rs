@@ -40,10 +40,14 @@ fn login(kind: ErrorKind, phase: Phase, text: &str, scheme: Scheme) -> Vec<&'sta
                 advice.push("the authority's signing_policy file is missing, or does not allow this name: install it beside the authority's certificate");
             }
             if has(&["not yet valid"]) {
-                advice.push("a certificate is not valid yet: a clock is wrong, here or there; compare `date -u`");
+                advice.push(
+                    "a certificate is not valid yet: a clock is wrong, here or there; compare `date -u`",
+                );
             }
             if has(&["crl", "revo"]) {
-                advice.push("a certificate was revoked, or a list of revocations is out of date: run fetch-crl");
+                advice.push(
+                    "a certificate was revoked, or a list of revocations is out of date: run fetch-crl",
+                );
             }
             if has(&["self signed", "self-signed", "untrusted", "local issuer", "trusted ca", "unknown ca"]) {
                 advice.push("an authority is not trusted: install its certificate and signing_policy in the directory of step 5; if it is yours that the server does not know, its administrator must");
@@ -60,8 +64,12 @@ fn login(kind: ErrorKind, phase: Phase, text: &str, scheme: Scheme) -> Vec<&'sta
             advice.push("the server may not know GSI: is it a plain FTP server (ftp://)?");
         }
         ErrorKind::ServerBusy => advice.push("try again later"),
-        ErrorKind::Timeout(_) => advice.push("the server greets and then is silent: it may be overloaded, or wait for a mapping service"),
-        ErrorKind::ConnectionLost => advice.push("the server ended the connection: its log says why; too many connections, or a crash"),
+        ErrorKind::Timeout(_) => advice.push(
+            "the server greets and then is silent: it may be overloaded, or wait for a mapping service",
+        ),
+        ErrorKind::ConnectionLost => {
+            advice.push("the server ended the connection: its log says why; too many connections, or a crash")
+        }
         _ => {}
     }
     advice
@@ -73,7 +81,9 @@ pub(super) fn data(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::Connect | ErrorKind::Timeout(_) | ErrorKind::ConnectionLost => Some(
             "the control connection works and the data connection does not: a firewall must let this machine reach the server's data ports (GLOBUS_TCP_PORT_RANGE there, often 50000-51000), or the server tells an address of its inner network",
         ),
-        ErrorKind::Authentication => Some("the data connection was not authenticated: another host than the one of the login answers it"),
+        ErrorKind::Authentication => Some(
+            "the data connection was not authenticated: another host than the one of the login answers it",
+        ),
         _ => None,
     }
 }
@@ -85,7 +95,9 @@ mod tests {
     #[test]
     fn words_lead_to_advice() {
         let of = |text| login(ErrorKind::Authentication, Phase::Login, text, Scheme::Gsiftp).join(" ");
-        assert!(of("the server's certificate is for another name than the one in the URL").contains("--subject"));
+        assert!(
+            of("the server's certificate is for another name than the one in the URL").contains("--subject")
+        );
         assert!(of("error in signing policy: CA policy file").contains("signing_policy"));
         assert!(of("Untrusted self-signed certificate in chain with hash 1").contains("not trusted"));
         assert!(of("certificate is not yet valid").contains("clock"));

@@ -164,7 +164,8 @@ fn judged(features: &FeatureSet, is_gsi: bool) -> Outcome {
     }
     let missing: Vec<_> = wanted.iter().filter(|(_, has, _)| !has).collect();
     if features.is_empty() {
-        return Outcome::warned("the server lists no features").advise("it knows the commands of 1985 only: expect little");
+        return Outcome::warned("the server lists no features")
+            .advise("it knows the commands of 1985 only: expect little");
     }
     // UTF8 is worth a word, not a warning: GridFTP servers have names of bytes.
     let grave = missing.iter().any(|(name, ..)| *name != "UTF8");

@@ -98,13 +98,21 @@ pub(super) async fn connect(addresses: &[SocketAddr], limit: Duration) -> (Outco
         (None, false) => failed(Code::Network, text),
     };
     if bad.contains(&io::ErrorKind::ConnectionRefused) {
-        outcome = outcome.advise("nothing listens on that port: is it the right one (gsiftp 2811, ftp 21)? Does the server run?");
+        outcome = outcome.advise(
+            "nothing listens on that port: is it the right one (gsiftp 2811, ftp 21)? Does the server run?",
+        );
     }
     if bad.contains(&io::ErrorKind::TimedOut) {
-        outcome = outcome.advise("a firewall drops what goes to that port, here or there, or the host is down");
+        outcome =
+            outcome.advise("a firewall drops what goes to that port, here or there, or the host is down");
     }
-    if bad.iter().any(|kind| matches!(kind, io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable)) {
-        outcome = outcome.advise("this machine has no route there: for IPv6 addresses often no fault, else see `ip route`");
+    if bad
+        .iter()
+        .any(|kind| matches!(kind, io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable))
+    {
+        outcome = outcome.advise(
+            "this machine has no route there: for IPv6 addresses often no fault, else see `ip route`",
+        );
     }
     (outcome, stream)
 }
@@ -148,10 +156,9 @@ fn said(first: &[u8], shown: &str, url: &Url) -> (Outcome, bool) {
     }
     match first {
         [b'2', b'2', b'0', ..] => (Outcome::good(shown), true),
-        [b'4', b'2' , b'1', ..] => (
-            failed(Code::Busy, format!("the server has no room: {shown}")).advise("try again later"),
-            false,
-        ),
+        [b'4', b'2', b'1', ..] => {
+            (failed(Code::Busy, format!("the server has no room: {shown}")).advise("try again later"), false)
+        }
         [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9', ..] => {
             (failed(Code::Server, format!("the server does not want to talk: {shown}")), false)
         }

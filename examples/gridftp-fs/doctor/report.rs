@@ -118,7 +118,8 @@ impl<'a> Report<'a> {
         });
         let code = failures.into_iter().next().unwrap_or(Code::Success);
         if self.context.json {
-            let steps: Vec<Value> = self.steps.iter().enumerate().map(|(index, step)| step.json(index + 1)).collect();
+            let steps: Vec<Value> =
+                self.steps.iter().enumerate().map(|(index, step)| step.json(index + 1)).collect();
             let object = json!({
                 "url": self.url.to_string(),
                 "ok": code == Code::Success,
@@ -131,7 +132,9 @@ impl<'a> Report<'a> {
         let told: Vec<&Step> = self
             .steps
             .iter()
-            .filter(|step| matches!(step.outcome.status, Status::Failed(_)) || !step.outcome.advice.is_empty())
+            .filter(|step| {
+                matches!(step.outcome.status, Status::Failed(_)) || !step.outcome.advice.is_empty()
+            })
             .collect();
         if told.is_empty() {
             self.context.out.line("\nNothing is wrong.").await?;

@@ -18,9 +18,7 @@ const MAX_FILE: u64 = 16 << 20;
 
 /// Looks at it on another thread, as it may be on a file system far away.
 pub(super) async fn look() -> Outcome {
-    tokio::task::spawn_blocking(judge)
-        .await
-        .unwrap_or_else(|_| Outcome::failed(&Failure::interrupted()))
+    tokio::task::spawn_blocking(judge).await.unwrap_or_else(|_| Outcome::failed(&Failure::interrupted()))
 }
 
 /// As the Globus libraries look for it.
@@ -45,9 +43,10 @@ fn judge() -> Outcome {
     };
     let shown = path.display().to_string();
     let names = match fs::read_dir(&path) {
-        Ok(entries) => {
-            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect::<BTreeSet<_>>()
-        }
+        Ok(entries) => entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect::<BTreeSet<_>>(),
         Err(error) => return bad(format!("{shown}{from}: {error}")),
     };
     let authorities: Vec<&String> = names.iter().filter(|name| is_authority(name)).collect();
@@ -59,8 +58,11 @@ fn judge() -> Outcome {
         .map(|name| stem(name))
         .filter(|hash| !names.contains(&format!("{hash}.signing_policy")))
         .collect();
-    let expired: Vec<&str> =
-        authorities.iter().filter(|name| is_over(&path.join(name.as_str()))).map(|name| name.as_str()).collect();
+    let expired: Vec<&str> = authorities
+        .iter()
+        .filter(|name| is_over(&path.join(name.as_str())))
+        .map(|name| name.as_str())
+        .collect();
     let stale: Vec<&str> = names
         .iter()
         .filter(|name| name.contains(".r") && is_stale(&path.join(name.as_str())))
@@ -74,7 +76,10 @@ fn judge() -> Outcome {
     for (names, what) in [
         (without, "no signing_policy, so that nothing of this authority is trusted"),
         (expired, "its time is over"),
-        (stale, "list of revocations out of date, so that nothing of this authority is trusted (run fetch-crl)"),
+        (
+            stale,
+            "list of revocations out of date, so that nothing of this authority is trusted (run fetch-crl)",
+        ),
     ] {
         if !names.is_empty() {
             outcome = outcome.advise(&format!("{}: {what}", some(&names)));
