@@ -175,7 +175,8 @@ impl Tally {
             Err(failure) if failure.code() == Code::BrokenPipe => return Err(failure),
             Err(failure) => {
                 complain(&failure);
-                self.first.get_or_insert(failure.code());
+                let code = failure.code();
+                self.first.get_or_insert(code);
             }
         }
         Ok(())

@@ -25,23 +25,20 @@ pub(crate) async fn run(context: &Context, words: &Du) -> Result<Code, Failure> 
     let mut total = Sum::default();
     for url in &urls {
         let mut found = Tally::default();
-        match sums(context, url, words.summarize, &mut found).await? {
-            Some(sums) => {
-                for (way, sum) in &sums {
-                    let path =
-                        if way.is_empty() { url.path().to_vec() } else { tree::child(url, &way.join(&b'/')) };
-                    // It came out of a URL.
-                    let shown = url.with_path(path.clone()).map_err(remote)?;
-                    print(context, words, &shown.to_string(), &path, *sum).await?;
-                }
-                if let Some((_, sum)) = sums.last() {
-                    total.bytes = total.bytes.saturating_add(sum.bytes);
-                    total.files += sum.files;
-                    total.folders += sum.folders;
-                }
-                found.add(Ok(()))?;
+        if let Some(sums) = sums(context, url, words.summarize, &mut found).await? {
+            for (way, sum) in &sums {
+                let path =
+                    if way.is_empty() { url.path().to_vec() } else { tree::child(url, &way.join(&b'/')) };
+                // It came out of a URL.
+                let shown = url.with_path(path.clone()).map_err(remote)?;
+                print(context, words, &shown.to_string(), &path, *sum).await?;
             }
-            None => {}
+            if let Some((_, sum)) = sums.last() {
+                total.bytes = total.bytes.saturating_add(sum.bytes);
+                total.files += sum.files;
+                total.folders += sum.folders;
+            }
+            found.add(Ok(()))?;
         }
         tally.add_code(found.code());
     }

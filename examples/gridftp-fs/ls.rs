@@ -33,7 +33,7 @@ pub(crate) async fn run(context: &Context, words: &Ls) -> Result<Code, Failure> 
             }
         };
         if words.directory || !entry.is_dir() {
-            let name = url.file_name().unwrap_or(url.path()).to_vec();
+            let name = url.file_name().unwrap_or_else(|| url.path()).to_vec();
             let row = Row { name, path: url.path().to_vec(), url: Some(url.clone()), entry };
             print(context, words, &[row], true).await?;
             tally.add(Ok(()))?;
@@ -80,12 +80,16 @@ async fn folder(
             Ok(None) => break,
             Err(error) if listing.is_over() => {
                 tally.add(Err(remote(error)))?;
-                return Ok((!rows.is_empty()).then_some(rows));
+                if rows.is_empty() {
+                    return Ok(None);
+                }
+                break;
             }
             // One line that makes no sense.
             Err(error) => tally.add(Err(remote(error)))?,
         }
     }
+    // What came of a folder is of use, even if the rest did not.
     tally.add(Ok(()))?;
     rows.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(Some(rows))

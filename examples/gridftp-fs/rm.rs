@@ -60,7 +60,8 @@ async fn one(context: &Context, words: &Rm, url: &Url) -> Result<Code, Failure> 
     let mut first = None;
     for left in report.not_removed() {
         let failure = remote(left.error().clone());
-        first.get_or_insert(failure.code());
+        let code = failure.code();
+        first.get_or_insert(code);
         complain(&failure);
     }
     let named = u64::try_from(report.not_removed().len()).unwrap_or(u64::MAX);

@@ -24,7 +24,7 @@ pub(crate) async fn run(context: &Context, words: &Urls) -> Result<Code, Failure
 
 async fn print(context: &Context, url: &Url, entry: &Entry) -> Result<(), Failure> {
     if context.json {
-        let name = url.file_name().unwrap_or(url.path());
+        let name = url.file_name().unwrap_or_else(|| url.path());
         let mut object = show::object(name, url.path(), Some(url), entry);
         object.insert("created".into(), serde_json::json!(entry.created().map(when::rfc3339)));
         object.insert("facts".into(), show::facts(entry));

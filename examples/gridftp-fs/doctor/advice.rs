@@ -68,7 +68,8 @@ fn login(kind: ErrorKind, phase: Phase, text: &str, scheme: Scheme) -> Vec<&'sta
             "the server greets and then is silent: it may be overloaded, or wait for a mapping service",
         ),
         ErrorKind::ConnectionLost => {
-            advice.push("the server ended the connection: its log says why; too many connections, or a crash")
+            advice
+                .push("the server ended the connection: its log says why; too many connections, or a crash");
         }
         _ => {}
     }
