@@ -130,7 +130,8 @@ async fn touched(
         if no_create {
             return Ok(());
         }
-        let put = client.put(url).await.map_err(remote)?;
+        // Appends nothing: a file that was made meanwhile keeps what is in it.
+        let put = client.put(url).append(true).await.map_err(remote)?;
         put.finish().await.map_err(remote)?;
         if date.is_none() {
             return Ok(());

@@ -35,6 +35,7 @@ mod show;
 mod signals;
 #[path = "../common/size.rs"]
 mod size;
+mod size_test;
 mod stat;
 mod sum;
 #[path = "../gridftp-cp/names.rs"]

@@ -56,7 +56,9 @@ pub(crate) async fn df(context: &Context, words: &Urls) -> Result<Code, Failure>
         let failure = match context.client.stat(url).await {
             Ok(_) => Failure::told(
                 Code::Server,
-                format!("{url}: the server does not tell its free space (FTP has no command to ask for it)"),
+                format!(
+                    "{url}: the server does not tell how much space is free, as FTP has no command that asks for it"
+                ),
             ),
             Err(error) => remote(error),
         };

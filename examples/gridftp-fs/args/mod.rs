@@ -22,7 +22,7 @@ Files at GridFTP and FTP servers as on a disk: lists, reads, writes, removes, lo
 and finds out why a server cannot be used.";
 
 const NOTES: &str = "\
-URLs are ftp://, gsiftp:// or sshftp:// ones, with %XX for what a URL cannot hold. With several, a
+URLs are ftp:// or gsiftp:// ones, with %XX for what a URL cannot hold. With several, a
 failure is told and the next one goes on. Names are shown with control characters escaped; --json
 gives one object per line (one in all for doctor). `gridftp-fs VERB --help` has examples.
 ";

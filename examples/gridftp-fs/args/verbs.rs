@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 
-use crate::find::SizeTest;
 use crate::size;
+use crate::size_test::SizeTest;
 use crate::when::{self, Moment};
 
 #[derive(Debug, Subcommand)]

@@ -1,22 +1,9 @@
 //! What helps against what goes wrong in a login, or with data connections.
 
-use gridftp::{Error, ErrorKind, Phase, Scheme, Url};
+use gridftp::{ErrorKind, Phase, Scheme};
 
-use super::report::Outcome;
-use crate::context::remote;
-
-pub(super) fn of_login(error: &Error, url: &Url) -> Outcome {
-    let failure = remote(error.clone());
-    let text = failure.line().unwrap_or_default();
-    let mut outcome = Outcome::failed(&failure);
-    for advice in login(error.kind(), error.phase(), &text, url.scheme()) {
-        outcome = outcome.advise(advice);
-    }
-    outcome
-}
-
-/// By the kind where it says enough, else by the words of OpenSSL and Globus.
-fn login(kind: ErrorKind, phase: Phase, text: &str, scheme: Scheme) -> Vec<&'static str> {
+/// Of a login: by the kind where it says enough, else by the words of OpenSSL and Globus.
+pub(crate) fn login(kind: ErrorKind, phase: Phase, text: &str, scheme: Scheme) -> Vec<&'static str> {
     let text = text.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let mut advice = Vec::new();
@@ -77,7 +64,7 @@ fn login(kind: ErrorKind, phase: Phase, text: &str, scheme: Scheme) -> Vec<&'sta
 }
 
 /// Of a data connection.
-pub(super) fn data(kind: ErrorKind) -> Option<&'static str> {
+pub(crate) fn data(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::Connect | ErrorKind::Timeout(_) | ErrorKind::ConnectionLost => Some(
             "the control connection works and the data connection does not: a firewall must let this machine reach the server's data ports (GLOBUS_TCP_PORT_RANGE there, often 50000-51000), or the server tells an address of its inner network",

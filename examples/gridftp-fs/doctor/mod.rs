@@ -9,7 +9,7 @@ mod trust;
 
 use std::time::Duration;
 
-use gridftp::{FeatureSet, Scheme};
+use gridftp::{Error, FeatureSet, Scheme, Url};
 
 use crate::args::{self, Common, verbs};
 use crate::context::{Context, remote};
@@ -82,7 +82,7 @@ pub(crate) async fn run(context: &Context, common: &Common, words: &verbs::Docto
                 features = Some(found);
                 Outcome::good("logged in")
             }
-            Err(error) => advice::of_login(&error, &url),
+            Err(error) => refused_login(&error, &url),
         };
         report.step("login", outcome).await?;
     }
@@ -141,6 +141,16 @@ async fn credential(context: &Context, common: &Common) -> (Outcome, bool) {
         return (Outcome::warned(text).advise("the credential ends within an hour: renew it"), true);
     }
     (Outcome::good(text), true)
+}
+
+fn refused_login(error: &Error, url: &Url) -> Outcome {
+    let failure = remote(error.clone());
+    let text = failure.line().unwrap_or_default();
+    let mut outcome = Outcome::failed(&failure);
+    for advice in advice::login(error.kind(), error.phase(), &text, url.scheme()) {
+        outcome = outcome.advise(advice);
+    }
+    outcome
 }
 
 /// What the server can do that matters for transfers.
