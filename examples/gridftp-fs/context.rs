@@ -7,14 +7,17 @@ use std::time::Duration;
 use gridftp::options::Timeouts;
 use gridftp::{Client, Credential, ErrorKind, Url};
 use tokio::io::{AsyncWriteExt as _, BufWriter, Stdout};
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use crate::args::Common;
 use crate::exit::Code;
 use crate::failure::Failure;
+use crate::signals::Signals;
 
 /// How long the end of a program that was asked to stop may be put off, to leave no unfinished file behind.
 const CLEAN_UP: Duration = Duration::from_millis(1200);
+/// The same, of one that nobody has asked to.
+const CLEAN_UP_AT_LEISURE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -65,7 +68,7 @@ impl Context {
     }
 
     /// Removes what is unfinished; gives what may be left.
-    pub(crate) async fn clean_up(&self) -> Vec<String> {
+    pub(crate) async fn clean_up(&self, signals: &Signals) -> Vec<String> {
         let urls = std::mem::take(&mut *self.unfinished.lock().unwrap_or_else(PoisonError::into_inner));
         let removing = async {
             drop(self.critical.lock().await);
@@ -80,15 +83,17 @@ impl Context {
             }
             left
         };
-        match timeout(CLEAN_UP, removing).await {
-            Ok(left) => left,
-            Err(_) => urls
-                .iter()
-                .map(|url| {
-                    format!("the unfinished file {url} may be left: the server did not answer in time")
-                })
-                .collect(),
+        let hurried = async {
+            signals.caught().await;
+            sleep(CLEAN_UP).await;
+        };
+        tokio::select! {
+            left = removing => return left,
+            () = hurried => {}
+            () = sleep(CLEAN_UP_AT_LEISURE) => {}
         }
+        let late = |url| format!("the unfinished file {url} may be left: the server did not answer in time");
+        urls.iter().map(late).collect()
     }
 
     /// Says something that is no failure.

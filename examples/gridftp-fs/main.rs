@@ -110,23 +110,22 @@ async fn work(words: Words) -> Result<Code, Failure> {
     let credential =
         common.cred.as_ref().map_or_else(Credential::default_search, Credential::from_proxy_file);
     let context = Context::new(&common, credential)?;
-    let mut result = signals
+    let result = signals
         .until(async {
             let code = act(&context, &common, verb).await?;
             context.out.flush().await?;
             Ok(code)
         })
         .await;
-    let left = context.clean_up().await;
-    if let Err(mut failure) = result {
-        for note in left {
-            failure = failure.note(note);
+    let left = context.clean_up(&signals).await;
+    match &result {
+        Ok(_) => left.iter().for_each(|note| context.note(note)),
+        Err(_) => {
+            // What was found before the failure is of use.
+            let _ = tokio::time::timeout(LAST_WORDS, context.out.flush()).await;
         }
-        // What was found before the failure is of use.
-        let _ = tokio::time::timeout(LAST_WORDS, context.out.flush()).await;
-        result = Err(failure);
     }
-    result
+    result.map_err(|failure| left.into_iter().fold(failure, Failure::note))
 }
 
 async fn act(context: &Context, common: &args::Common, verb: Verb) -> Result<Code, Failure> {

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use gridftp_lab::{Pki, Server};
+use gridftp_lab::{Pki, PlainServer, Server};
 
-use crate::support::{run_as, run_with_stdin};
+use crate::support::run_as;
 
 #[test]
 fn the_credential_that_would_be_used_is_shown() {
@@ -63,10 +63,21 @@ fn a_server_with_another_name_needs_a_subject() {
 
 #[test]
 fn a_password_is_never_shown() {
-    let user = std::env::var("USER").unwrap_or_else(|_| "root".into());
-    let server = Server::with_password(&user).start();
-    let outcome = run_with_stdin(&["put", "--dbg", "-", &server.url("f")], b"x");
-    let all = format!("{}{}", outcome.text(), outcome.stderr);
-    assert!(!all.contains(server.password()), "{all}");
-    assert!(outcome.stderr.contains("USER") || outcome.code != 0, "{all}");
+    let server = PlainServer::with_password("ada").start();
+    fs::write(server.dir().join("f"), "x").unwrap();
+    for verb in [
+        &["ls", "--json"][..],
+        &["ls", "-R"],
+        &["stat"],
+        &["find"],
+        &["du"],
+        &["sum"],
+        &["features"],
+        &["doctor"],
+    ] {
+        let outcome = run_as(&[], &[verb, &["--dbg", server.url("/").as_str()]].concat());
+        let all = format!("{}{}", outcome.text(), outcome.stderr);
+        assert!(all.contains("ada") && !all.contains(server.password()), "{verb:?} {all}");
+    }
+    run_as(&[], &["ls", &server.url("/").replace(server.password(), "wrong")]).failed(5, &["530"]);
 }

@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use gridftp_lab::{PlainServer, Server};
+use gridftp_lab::{Pki, PlainServer, Server};
 
-use crate::support::run;
+use crate::support::{run, run_as};
 
 /// Names that a shell, a terminal, JSON or a line of text could stumble over.
 const ODD: [&[u8]; 7] = [
@@ -20,8 +20,7 @@ const ODD: [&[u8]; 7] = [
     b"100%",
 ];
 
-fn server_with_odd_names() -> Server {
-    let server = Server::anonymous().start();
+fn with_odd_names(server: Server) -> Server {
     for (index, name) in ODD.iter().enumerate() {
         fs::write(server.dir().join(OsStr::from_bytes(name)), "x".repeat(index)).unwrap();
     }
@@ -30,7 +29,7 @@ fn server_with_odd_names() -> Server {
 
 #[test]
 fn names_are_sorted_and_fit_for_a_terminal() {
-    let server = server_with_odd_names();
+    let server = with_odd_names(Server::anonymous().start());
     let outcome = run(&["ls", &server.url("")]).succeeded();
     let expected =
         ["100%", "back\\slash", "bad\\xff", "ctl\\u{1}\\u{1b}[2J", "gr\u{fc}n", "quo\"te'", "with blank"];
@@ -41,8 +40,10 @@ fn names_are_sorted_and_fit_for_a_terminal() {
 
 #[test]
 fn json_is_valid_whatever_names_are() {
-    let server = server_with_odd_names();
-    let outcome = run(&["ls", "--json", &server.url("")]).succeeded();
+    let pki = Pki::new();
+    // In clear text, the stock server drops bytes above 127 from what it is asked for.
+    let server = with_odd_names(Server::gsi(&pki).start());
+    let outcome = run_as(&pki.env(), &["ls", "--json", &server.url("")]).succeeded();
     let objects = outcome.json();
     assert_eq!(objects.len(), ODD.len());
     for (index, name) in ODD.iter().enumerate() {
@@ -54,7 +55,7 @@ fn json_is_valid_whatever_names_are() {
         // Nothing is lost of what is no text, and a URL is one that works, or is not there.
         assert_eq!(object.get("path_hex").is_some(), std::str::from_utf8(name).is_err());
         match object["url"].as_str() {
-            Some(url) => assert_eq!(run(&["cat", url]).succeeded().stdout.len(), index),
+            Some(url) => assert_eq!(run_as(&pki.env(), &["cat", url]).succeeded().stdout.len(), index),
             None => assert!(name.iter().any(|byte| *byte < 0x20)),
         }
     }

@@ -26,6 +26,8 @@ mod attributes;
 mod contents;
 mod credentials;
 mod doctor;
+mod fake;
+mod hostile;
 mod listing;
 mod names;
 mod signals;

@@ -97,6 +97,9 @@ pub(super) async fn connect(addresses: &[SocketAddr], limit: Duration) -> (Outco
         (None, true) => failed(Code::Timeout, text),
         (None, false) => failed(Code::Network, text),
     };
+    if stream.is_some() {
+        outcome = outcome.advise("not all addresses of the name can be reached; one that can is used");
+    }
     if bad.contains(&io::ErrorKind::ConnectionRefused) {
         outcome = outcome.advise(
             "nothing listens on that port: is it the right one (gsiftp 2811, ftp 21)? Does the server run?",
