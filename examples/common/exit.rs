@@ -22,6 +22,7 @@ pub(crate) enum Code {
     Server,
     InTheWay,
     Busy,
+    Partial,
     Interrupted,
     BrokenPipe,
     HungUp,
@@ -44,6 +45,7 @@ pub(crate) const ALL: &[(Code, u8, &str)] = &[
     (Code::Server, 11, "the server refused, cannot do it, or broke the protocol"),
     (Code::InTheWay, 12, "a folder where a file should be, or the reverse, or a name that is taken"),
     (Code::Busy, 13, "the server is too busy just now"),
+    (Code::Partial, 14, "some was done, some failed"),
     (Code::HungUp, 129, "ended by SIGHUP"),
     (Code::Interrupted, 130, "ended by SIGINT (Ctrl-C)"),
     (Code::BrokenPipe, 141, "whoever read standard output went away"),
@@ -110,7 +112,7 @@ mod tests {
         }
         // What scripts rely on; a change here is a change of the interface.
         let numbers: Vec<u8> = ALL.iter().map(|(_, number, _)| *number).collect();
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 129, 130, 141, 143]);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 129, 130, 141, 143]);
     }
 
     #[test]

@@ -37,6 +37,8 @@ enum Cause {
     Integrity(String),
     /// Something of another kind stands where a file should.
     InTheWay(String),
+    /// Of a class that the program says itself.
+    Told(Code, String),
     Signal(Caught),
     BrokenPipe,
 }
@@ -71,6 +73,12 @@ impl Failure {
         Cause::InTheWay(message.into()).into()
     }
 
+    /// A failure whose class is known, without an error of the library behind it.
+    #[allow(dead_code, reason = "not every program has such")]
+    pub(crate) fn told(code: Code, message: impl Into<String>) -> Self {
+        Cause::Told(code, message.into()).into()
+    }
+
     pub(crate) fn signal(caught: Caught) -> Self {
         Cause::Signal(caught).into()
     }
@@ -97,6 +105,7 @@ impl Failure {
             Cause::Local { error, .. } => Code::of_io(error),
             Cause::Integrity(_) => Code::Integrity,
             Cause::InTheWay(_) => Code::InTheWay,
+            Cause::Told(code, _) => *code,
             Cause::Signal(caught) => caught.code(),
             Cause::BrokenPipe => Code::BrokenPipe,
         }
@@ -108,7 +117,10 @@ impl Failure {
         let mut text = String::new();
         match &self.cause {
             Cause::BrokenPipe => {}
-            Cause::Usage(message) | Cause::Integrity(message) | Cause::InTheWay(message) => {
+            Cause::Usage(message)
+            | Cause::Integrity(message)
+            | Cause::InTheWay(message)
+            | Cause::Told(_, message) => {
                 text.push_str(message);
             }
             Cause::Local { doing, error } => {

@@ -20,9 +20,9 @@ mod names;
 mod progress;
 #[path = "../common/signals.rs"]
 mod signals;
+mod sink;
 #[path = "../common/size.rs"]
 mod size;
-mod sink;
 mod source;
 mod target;
 mod tuning;
