@@ -10,7 +10,9 @@ pub(crate) const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// # Errors
 /// A sentence that says what was expected.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("\"{text}\" is no time, expected a number of seconds, or one with ms, s, m, h or d behind it");
+    let wrong = || {
+        format!("\"{text}\" is no time, expected a number of seconds, or one with ms, s, m, h or d behind it")
+    };
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let seconds = match unit {

@@ -57,6 +57,53 @@ impl Code {
         ALL.iter().find(|(code, ..)| *code == self).map_or(1, |(_, number, _)| *number)
     }
 
+    /// The class in a word, for programs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Other => "other",
+            Self::Usage => "usage",
+            Self::NotFound => "not-found",
+            Self::Permission => "permission",
+            Self::Authentication => "authentication",
+            Self::Network => "network",
+            Self::Timeout => "timeout",
+            Self::Integrity => "integrity",
+            Self::NoSpace => "no-space",
+            Self::LocalIo => "local-io",
+            Self::Server => "server",
+            Self::InTheWay => "in-the-way",
+            Self::Busy => "busy",
+            Self::Partial => "partial",
+            Self::Interrupted | Self::HungUp | Self::Terminated => "signal",
+            Self::BrokenPipe => "broken-pipe",
+        }
+    }
+
+    /// The class in a few words, for people.
+    #[allow(dead_code, reason = "not every program has such")]
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Success => "done",
+            Self::Other => "failure",
+            Self::Usage => "wrong usage",
+            Self::NotFound => "no such file",
+            Self::Permission => "permission denied",
+            Self::Authentication => "not authenticated",
+            Self::Network => "no connection",
+            Self::Timeout => "time limit",
+            Self::Integrity => "wrong contents",
+            Self::NoSpace => "no space",
+            Self::LocalIo => "local file",
+            Self::Server => "refused",
+            Self::InTheWay => "in the way",
+            Self::Busy => "server busy",
+            Self::Partial => "partly done",
+            Self::Interrupted | Self::HungUp | Self::Terminated => "ended by a signal",
+            Self::BrokenPipe => "nobody reads",
+        }
+    }
+
     /// The class of an error of the library.
     pub(crate) fn of_kind(kind: ErrorKind) -> Self {
         match kind {

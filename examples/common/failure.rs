@@ -79,6 +79,12 @@ impl Failure {
         Cause::Told(code, message.into()).into()
     }
 
+    /// A defect of the program.
+    #[allow(dead_code, reason = "not every program has such")]
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::told(Code::Other, message)
+    }
+
     pub(crate) fn signal(caught: Caught) -> Self {
         Cause::Signal(caught).into()
     }
@@ -108,6 +114,25 @@ impl Failure {
             Cause::Told(code, _) => *code,
             Cause::Signal(caught) => caught.code(),
             Cause::BrokenPipe => Code::BrokenPipe,
+        }
+    }
+
+    /// The error of the library behind it.
+    #[allow(dead_code, reason = "not every program has such")]
+    pub(crate) fn error(&self) -> Option<&Error> {
+        match &self.cause {
+            Cause::Remote(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The end it belongs to, in a word.
+    #[allow(dead_code, reason = "not every program has such")]
+    pub(crate) fn side(&self) -> Option<&'static str> {
+        match self.end {
+            Some(End::Source) => Some("source"),
+            Some(End::Destination) => Some("destination"),
+            None => None,
         }
     }
 

@@ -71,10 +71,6 @@ impl Look {
     pub(crate) fn green(self, text: &str) -> String {
         self.paint("32", text)
     }
-
-    pub(crate) fn yellow(self, text: &str) -> String {
-        self.paint("33", text)
-    }
 }
 
 /// Bytes in the unit in which they are a number of up to four digits.
@@ -87,7 +83,13 @@ pub(crate) fn bytes(count: u64) -> String {
     for unit in ["kB", "MB", "GB", "TB", "PB"] {
         value /= 1000.0;
         if value < 999.5 {
-            return if value < 9.995 { format!("{value:.2} {unit}") } else if value < 99.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") };
+            return if value < 9.995 {
+                format!("{value:.2} {unit}")
+            } else if value < 99.95 {
+                format!("{value:.1} {unit}")
+            } else {
+                format!("{value:.0} {unit}")
+            };
         }
     }
     format!("{:.0} EB", value / 1000.0)
@@ -124,12 +126,14 @@ mod tests {
 
     #[test]
     fn numbers_for_people() {
-        assert_eq!([0, 999, 1000, 9_994, 99_940, 999_400, 999_600].map(bytes), [
-            "0 B", "999 B", "1.00 kB", "9.99 kB", "99.9 kB", "999 kB", "1.00 MB"
-        ]);
+        assert_eq!(
+            [0, 999, 1000, 9_994, 99_940, 999_400, 999_600].map(bytes),
+            ["0 B", "999 B", "1.00 kB", "9.99 kB", "99.9 kB", "999 kB", "1.00 MB"]
+        );
         assert_eq!(bytes(u64::MAX), "18447 PB");
         assert_eq!([0, 12, 1234, 1_234_567].map(count), ["0", "12", "1,234", "1,234,567"]);
-        let times = [0.04, 59.94, 61.0, 3725.0, 90_000.0].map(|seconds| time(Duration::from_secs_f64(seconds)));
+        let times =
+            [0.04, 59.94, 61.0, 3725.0, 90_000.0].map(|seconds| time(Duration::from_secs_f64(seconds)));
         assert_eq!(times, ["0.0 s", "59.9 s", "1m01s", "1h02m", "1d01h"]);
     }
 

@@ -15,8 +15,9 @@ pub(crate) struct Aliases {
 impl Aliases {
     /// Reads `globus-url-copy`'s format: `@source` or `@destination` on a line, and below it `HOST[:PORT]` on a line each.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::local(format!("cannot read the alias file {}", path.display()), error))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::local(format!("cannot read the alias file {}", path.display()), error)
+        })?;
         Self::parse(&text).map_err(|why| Failure::usage(format!("{}, {why}", path.display())))
     }
 
@@ -60,9 +61,7 @@ impl Aliases {
         // A user's name stays.
         let user = authority.rfind('@').map_or("", |at| &authority[..=at]);
         let turned = hosts.iter().cycle().skip(turn % hosts.len()).take(hosts.len());
-        turned
-            .map(|host| Location::parse(format!("{begin}://{user}{host}{path}").as_ref()))
-            .collect()
+        turned.map(|host| Location::parse(format!("{begin}://{user}{host}{path}").as_ref())).collect()
     }
 }
 

@@ -50,7 +50,11 @@ fn path(fields: &mut Map<String, Value>, path: &[u8]) {
 
 /// It begins.
 pub(crate) fn start(tasks: usize, on_stderr: bool) {
-    emit("start", json!({ "program": "gridftp-cp", "version": env!("CARGO_PKG_VERSION"), "tasks": tasks }), on_stderr);
+    emit(
+        "start",
+        json!({ "program": "gridftp-cp", "version": env!("CARGO_PKG_VERSION"), "tasks": tasks }),
+        on_stderr,
+    );
 }
 
 pub(crate) fn warning(text: &str, on_stderr: bool) {

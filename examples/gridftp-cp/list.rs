@@ -26,7 +26,9 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     if path.as_os_str() == "-" {
         std::io::stdin().lock().take(MAX_BYTES).read_to_end(&mut text).map_err(failed)?;
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text)).map_err(failed)?;
+        std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text))
+            .map_err(failed)?;
     }
     Ok(text)
 }
@@ -43,9 +45,10 @@ pub(crate) fn pairs(text: &[u8], null: bool, path: &Path) -> Result<Vec<Line>, F
             continue;
         }
         let parsed = if line.starts_with(b"{") { json(line) } else { words(line) };
-        pairs.push(parsed.map_err(|why| {
-            Failure::usage(format!("{}, line {}: {why}", path.display(), number + 1))
-        })?);
+        pairs.push(
+            parsed
+                .map_err(|why| Failure::usage(format!("{}, line {}: {why}", path.display(), number + 1)))?,
+        );
     }
     Ok(pairs)
 }
@@ -162,7 +165,8 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Result<Vec<(String, String, Part)>, String> {
-        let lines = pairs(text.as_bytes(), false, Path::new("list")).map_err(|failure| failure.line().unwrap())?;
+        let lines =
+            pairs(text.as_bytes(), false, Path::new("list")).map_err(|failure| failure.line().unwrap())?;
         let shown = |text: OsString| text.into_string().unwrap();
         Ok(lines.into_iter().map(|line| (shown(line.source), shown(line.dest), line.part)).collect())
     }
@@ -171,11 +175,14 @@ mod tests {
     fn lines_as_globus_url_copy_has_them() {
         let text = "# a comment\n\n  ftp://h/a file:///b  \n\"ftp://h/a b\" \"x y\" 0,-1 size=3;modify=1;\r\nftp://h/c d 5,10\n";
         let none = Part::default();
-        assert_eq!(of(text).unwrap(), [
-            ("ftp://h/a".into(), "file:///b".into(), none),
-            ("ftp://h/a b".into(), "x y".into(), none),
-            ("ftp://h/c".into(), "d".into(), Part { offset: 5, length: Some(10), partial: true }),
-        ]);
+        assert_eq!(
+            of(text).unwrap(),
+            [
+                ("ftp://h/a".into(), "file:///b".into(), none),
+                ("ftp://h/a b".into(), "x y".into(), none),
+                ("ftp://h/c".into(), "d".into(), Part { offset: 5, length: Some(10), partial: true }),
+            ]
+        );
     }
 
     #[test]

@@ -58,7 +58,9 @@ impl Location {
         let mut left = last;
         while let Some((&byte, behind)) = left.split_first() {
             let escape = behind.get(..2).map(<[u8]>::to_ascii_uppercase);
-            let special = |escape: &[u8]| [b"2A", b"3F", b"5B", b"5C", b"5D", b"7B", b"7D"].iter().any(|known| *known == escape);
+            let special = |escape: &[u8]| {
+                [b"2A", b"3F", b"5B", b"5C", b"5D", b"7B", b"7D"].iter().any(|known| *known == escape)
+            };
             match (byte, escape) {
                 // What was escaped is a character, and not part of the pattern.
                 (b'%', Some(escape)) if special(&escape) => {
@@ -90,7 +92,9 @@ impl Location {
     /// What lies below it under a name.
     pub(crate) fn join(&self, name: &OsStr) -> Result<Self, Failure> {
         match self {
-            Self::Stdio => Err(Failure::usage("standard output is no folder, expected one for several files")),
+            Self::Stdio => {
+                Err(Failure::usage("standard output is no folder, expected one for several files"))
+            }
             Self::Local(path) => Ok(Self::Local(path.join(name))),
             Self::Remote(url) => {
                 let below = url.join(name.as_bytes());
@@ -310,7 +314,10 @@ mod tests {
         assert_eq!(Location::Local("/d/".into()).to_url(), "file:///d/");
         assert_eq!(there.parent(), Some(local("/a b")));
         assert_eq!(local("x").parent(), Some(local(".")));
-        assert_eq!(parse("ftp://h/d/").unwrap().join(OsStr::new("a b")).unwrap(), parse("ftp://h/d/a%20b").unwrap());
+        assert_eq!(
+            parse("ftp://h/d/").unwrap().join(OsStr::new("a b")).unwrap(),
+            parse("ftp://h/d/a%20b").unwrap()
+        );
     }
 
     #[test]

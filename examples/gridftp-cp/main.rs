@@ -1,31 +1,43 @@
-//! `gridftp-cp` copies one file between GridFTP servers, FTP servers, local files, standard input and standard output.
+//! `gridftp-cp` copies files and trees between GridFTP servers, FTP servers, this machine, and standard streams.
 //!
-//! It is built on the public API of `gridftp` alone, and takes the options of `globus-url-copy` that it has with their
-//! meaning. Run it with `--help` for all of them.
+//! It is built on the public API of `gridftp` alone, and takes the command line of `globus-url-copy`. Run it with `--help` for
+//! all options.
 //!
-//! How it is made: `args` turns words into [`Settings`](args::Settings); `copy` pumps blocks from a `source` to a `sink`;
-//! `target` finds out, before anything is moved, where the copy goes and how; a sink writes under a temporary name and
-//! renames it when everything has been checked. Whatever fails is a [`Failure`](failure::Failure), told in one line, and an
-//! exit code out of `exit`.
+//! How it is made: `args` turns words into [`Settings`](args::Settings), `tasks` makes a list of copies of them, and `run` has
+//! them done: whole files and trees by transfers of the library, what can only be streamed by `stream`. `progress` shows how
+//! far they are, `outcome` what came of them, `events` both as JSON. Whatever fails is a [`Failure`](failure::Failure) with
+//! an exit code out of `exit`.
 #![forbid(unsafe_code)]
 
+mod aliases;
 mod args;
-mod copy;
+mod dump;
+#[path = "../common/duration.rs"]
+mod duration;
+mod events;
 #[path = "../common/exit.rs"]
 mod exit;
 #[path = "../common/failure.rs"]
 mod failure;
+#[path = "../common/generate.rs"]
+mod generate;
+mod list;
 mod location;
-mod names;
+#[path = "../common/look.rs"]
+mod look;
+mod outcome;
 mod progress;
+mod run;
+mod shard;
+mod show;
 #[path = "../common/signals.rs"]
 mod signals;
-mod sink;
 #[path = "../common/size.rs"]
 mod size;
-mod source;
-mod target;
-mod tuning;
+mod stream;
+mod tasks;
+mod warnings;
+mod work;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -33,62 +45,56 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use args::{Request, Settings};
+use exit::Code;
 use failure::Failure;
 
 // Whoever starts this program may hand it a thousand open files. What glibc's check protects, an `fd_set` of ordinary size,
 // is used by nothing in here.
 gridftp::large_fd!();
 
-fn main() -> ExitCode {
-    let result = match args::request(std::env::args_os()) {
-        Ok(Request::Show(text)) => {
-            // Nobody has to read it to the end.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            return exit::Code::Success.into();
-        }
-        Ok(Request::Copy(settings)) => run(&Arc::new(*settings)),
-        Err(failure) => Err(failure),
-    };
-    let Err(failure) = result else { return exit::Code::Success.into() };
-    if let Some(line) = failure.line() {
-        let _ = writeln!(std::io::stderr(), "gridftp-cp: {line}");
-    }
-    failure.code().into()
-}
-
 /// How long the engine may take to end. It takes a millisecond.
 const ENGINE_END: Duration = Duration::from_secs(1);
 
-/// Copies on one thread: the engine, and the reading and writing of local files, have threads of their own.
-fn run(settings: &Arc<Settings>) -> Result<(), Failure> {
-    if settings.trace {
-        trace();
+fn main() -> ExitCode {
+    let result = match args::request(std::env::args_os()) {
+        Ok((Request::Show(text), _)) => {
+            // Nobody has to read it to the end.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            Ok(Code::Success)
+        }
+        Ok((Request::Copy(settings), warnings)) => run(&Arc::new(*settings), &warnings),
+        Err(failure) => Err(failure),
+    };
+    match result {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            if let Some(line) = failure.line() {
+                let _ = writeln!(std::io::stderr(), "gridftp-cp: {line}");
+            }
+            failure.code().into()
+        }
     }
-    if settings.is_remote() {
+}
+
+fn run(settings: &Arc<Settings>, notes: &[String]) -> Result<Code, Failure> {
+    let tasks = tasks::of(settings)?;
+    warnings::install(settings, notes);
+    if work::is_remote(settings, &tasks) {
         // Now, while there is no other thread: the C libraries set environment variables, which threads must not read then.
         gridftp::init().map_err(|error| Failure::remote(None, error))?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::local("cannot start", error))?;
-    let result = runtime.block_on(copy::run(settings));
+    // One file is moved by one task, and by the threads of the engine and of local files; many files keep more busy.
+    let single = matches!(tasks.list.as_slice(), [task] if task.kind == tasks::Kind::One);
+    let mut builder = if single {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let runtime = builder.enable_all().build().map_err(|error| Failure::local("cannot start", error))?;
+    let result = runtime.block_on(work::work(settings, tasks));
     // The C libraries below clean up when the process exits, which must not happen under a thread that uses them.
     runtime.block_on(gridftp::shutdown(ENGINE_END));
     // A thread may be held up by a file system that does not answer; it has nothing to say any more.
     runtime.shutdown_background();
     result
-}
-
-/// Shows what is said on control channels. Passwords and tokens are no part of it.
-fn trace() {
-    let filter = tracing_subscriber::EnvFilter::new("gridftp=debug,gridftp::session::control=trace");
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .with_level(false)
-        .without_time()
-        .init();
 }

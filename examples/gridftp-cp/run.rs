@@ -10,7 +10,7 @@ use gridftp::{Client, Error, TransferBuilder};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::args::Settings;
+use crate::args::{Login, Settings};
 use crate::failure::{End, Failure};
 use crate::location::Location;
 use crate::progress::Board;
@@ -70,17 +70,19 @@ impl Run {
             .timeouts(settings.timeouts)
             .rfc1738_paths(settings.relative_paths)
             .ssh(ssh)
+            .data_address(data_address()?)
             // How many there are is decided by each transfer, which never waits for another one's then.
             .sessions_per_endpoint(256)
             .build()
             .map_err(|error| Failure::remote(None, error))?;
-        let view = |end: End, login: &crate::args::Login| {
+        let view = |end: End, login: &Login| {
             let mut view = client.clone();
             if let Some(credential) = &login.credential {
                 view = view.with_credential(credential.clone());
             }
             if let Some(assertion) = &login.assertion {
-                view = view.with_authz_assertion(&assertion.0).map_err(|error| Failure::remote(end, error))?;
+                view =
+                    view.with_authz_assertion(&assertion.0).map_err(|error| Failure::remote(end, error))?;
             }
             match &login.subject {
                 Some(subject) => view.with_subject(subject).map_err(|error| Failure::remote(end, error)),
@@ -203,8 +205,10 @@ impl Run {
             Location::Stdio => true,
             Location::Remote(_) => false,
             // Files of /proc say that they are empty, and hold something.
-            Location::Local(path) => std::fs::metadata(path)
-                .is_ok_and(|found| !found.is_file() && !found.is_dir() || found.is_file() && found.len() == 0 && path.starts_with("/proc")),
+            Location::Local(path) => std::fs::metadata(path).is_ok_and(|found| {
+                !found.is_file() && !found.is_dir()
+                    || found.is_file() && found.len() == 0 && path.starts_with("/proc")
+            }),
         };
         special || source
     }
@@ -289,8 +293,11 @@ impl Run {
         let (from, to) =
             (task.from.as_transferable().ok_or_else(no_stream)?, to.as_transferable().ok_or_else(no_stream)?);
         let channels = &settings.channels;
-        if channels.ascii || channels.source.program || channels.dest.program
-            || channels.source.module.is_some() || channels.dest.module.is_some()
+        if channels.ascii
+            || channels.source.program
+            || channels.dest.program
+            || channels.source.module.is_some()
+            || channels.dest.module.is_some()
         {
             return Err(Failure::usage(format!(
                 "{} to {}: text, programs and storage modules of servers go with single files that are not tried again",
@@ -397,8 +404,9 @@ impl Run {
     fn journal(&self, task: &Task) -> Result<Option<PathBuf>, Failure> {
         let settings = &self.settings;
         let made = |folder: &Path| {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| Failure::local(format!("cannot make the folder {}", folder.display()), error))
+            std::fs::create_dir_all(folder).map_err(|error| {
+                Failure::local(format!("cannot make the folder {}", folder.display()), error)
+            })
         };
         match (&settings.journal, settings.resume) {
             _ if settings.dry_run || settings.dump_only.is_some() => Ok(None),
@@ -428,6 +436,14 @@ impl Run {
     }
 }
 
+/// Where servers are to connect to, on a machine behind a gateway.
+fn data_address() -> Result<Option<std::net::IpAddr>, Failure> {
+    const NAME: &str = "GLOBUS_FTP_CLIENT_DATA_IP";
+    let Some(text) = std::env::var(NAME).ok().filter(|text| !text.is_empty()) else { return Ok(None) };
+    let wrong = |_| Failure::usage(format!("{NAME} is \"{text}\", expected an IP address"));
+    text.parse().map(Some).map_err(wrong)
+}
+
 /// One for each pair of places, share and list, so that the same command finds it again.
 fn journal_name(task: &Task) -> String {
     let text = format!("{}\n{}\n{:?}\n{:?}", task.from.to_url(), task.to.to_url(), task.kind, task.shard);
@@ -436,9 +452,9 @@ fn journal_name(task: &Task) -> String {
 
 /// FNV-1a: the same in all versions, unlike the hashes of the standard library.
 fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Where programs keep what is to outlive them (XDG Base Directory Specification).

@@ -52,7 +52,9 @@ mod tests {
     use super::*;
 
     fn of(variables: &[(&str, &str)]) -> Result<(u32, u32), String> {
-        let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let find = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
         of_slurm(find).map(|shard| (shard.index(), shard.count()))
     }
 

@@ -63,7 +63,9 @@ pub(crate) fn of(settings: &Settings) -> Result<Tasks, Failure> {
                 ));
             }
             if several && settings.part.partial {
-                return Err(Failure::usage("a part (-off, -len) is one of a single file; expected one SOURCE"));
+                return Err(Failure::usage(
+                    "a part (-off, -len) is one of a single file; expected one SOURCE",
+                ));
             }
             for source in sources {
                 maker.add(source, to.clone(), several, settings.part)?;
@@ -124,7 +126,9 @@ impl Maker<'_> {
         let from = from.or_stdio("/dev/stdin");
         if is_pattern {
             if part.partial {
-                return Err(Failure::usage(format!("{from}: a part (-off, -len) is one of a single file, not of a pattern")));
+                return Err(Failure::usage(format!(
+                    "{from}: a part (-off, -len) is one of a single file, not of a pattern"
+                )));
             }
             return self.push(from, to, Kind::Glob, part, settings.shard);
         }
@@ -133,7 +137,9 @@ impl Maker<'_> {
         }
         let to = if (into || settings.recursive && to.names_a_folder()) && from != Location::Stdio {
             let name = from.file_name().ok_or_else(|| {
-                Failure::usage(format!("{from} has no name to be copied under, expected one that ends with a name"))
+                Failure::usage(format!(
+                    "{from} has no name to be copied under, expected one that ends with a name"
+                ))
             })?;
             to.join(name)?
         } else {
@@ -198,7 +204,8 @@ impl Maker<'_> {
         let (Some(folder), target) = (task.from.parent(), &task.to) else {
             return self.push_alone(from, to, Part::default());
         };
-        let Some(target) = (if target.names_a_folder() { Some(target.clone()) } else { target.parent() }) else {
+        let Some(target) = (if target.names_a_folder() { Some(target.clone()) } else { target.parent() })
+        else {
             return self.push_alone(from, to, Part::default());
         };
         task.from = folder;

@@ -38,7 +38,7 @@ mod size;
 mod size_test;
 mod stat;
 mod sum;
-#[path = "../gridftp-cp/names.rs"]
+#[path = "../gridftp-cp/stream/names.rs"]
 mod temporary;
 mod tree;
 mod when;

@@ -39,6 +39,8 @@ pub(super) struct Config {
     pub(super) application: Arc<str>,
     /// Whether servers are reached over IPv6.
     pub(super) ipv6: bool,
+    /// What servers are told to connect to, instead of the address that they are spoken to from.
+    pub(super) data_address: Option<std::net::IpAddr>,
     pub(super) assertion: Option<Secret>,
 }
 
@@ -81,6 +83,7 @@ impl Default for ClientBuilder {
                 ssh: None,
                 application: "".into(),
                 ipv6: true,
+                data_address: None,
                 assertion: None,
             },
             subject: None,
@@ -179,6 +182,15 @@ impl ClientBuilder {
     /// Corresponds to `globus_ftp_client_operationattr_set_allow_ipv6`, whose default is false.
     pub fn allow_ipv6(mut self, allow: bool) -> Self {
         self.config.ipv6 = allow;
+        self
+    }
+
+    /// The address that servers are told to connect to (PORT, EPRT, SPOR) where this client listens, for a machine behind a
+    /// gateway that hands connections on. Default: the address that the server is spoken to from.
+    ///
+    /// Corresponds to the environment variable `GLOBUS_FTP_CLIENT_DATA_IP` of the C library.
+    pub fn data_address(mut self, address: impl Into<Option<std::net::IpAddr>>) -> Self {
+        self.config.data_address = address.into();
         self
     }
 

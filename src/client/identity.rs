@@ -211,6 +211,7 @@ impl Credentials {
             assertion: who.assertion.clone(),
             ssh: who.ssh.clone().map(|ssh| (ssh, who.account.clone())),
             ipv6: key.ipv6,
+            data_address: key.data_address,
             connect_limit: key.connect_limit,
             reply_limit: key.reply_limit,
             client_info: format!("scheme={};{}", who.endpoint.scheme(), application).into(),

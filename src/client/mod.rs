@@ -116,6 +116,8 @@ struct Key {
     reply_limit: Duration,
     /// Whether it may go over IPv6.
     ipv6: bool,
+    /// What servers are told to connect to.
+    data_address: Option<std::net::IpAddr>,
     /// A session lives and dies with the runtime that drives it.
     runtime: tokio::runtime::Id,
 }
@@ -214,6 +216,7 @@ impl Client {
             connect_limit: timeouts.connect_limit(),
             reply_limit: timeouts.reply_limit(),
             ipv6: self.config.ipv6,
+            data_address: self.config.data_address,
             runtime: handle.id(),
         };
         let mut pools = self.inner.pools.lock().unwrap_or_else(PoisonError::into_inner);

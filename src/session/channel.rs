@@ -23,6 +23,14 @@ pub(crate) struct Channels {
     nodes: Option<Vec<IpAddr>>,
     /// The set that extended block transfers go over.
     cached: Option<Cached>,
+    /// The address that the server is told to connect to, if that is not the one it is spoken to from.
+    advertised: Option<IpAddr>,
+}
+
+impl Channels {
+    pub(super) fn advertising(address: Option<IpAddr>) -> Self {
+        Self { advertised: address, ..Self::default() }
+    }
 }
 
 #[derive(Debug)]
@@ -218,7 +226,10 @@ impl Session {
         let mut port = DataPort::open(&engine, port_settings, direction);
         let address = if listens {
             let on = self.local().ip().to_canonical();
-            let at = port.listen_all(on, stripes.unwrap_or(1)).await.map_err(setup_failed)?;
+            let mut at = port.listen_all(on, stripes.unwrap_or(1)).await.map_err(setup_failed)?;
+            if let Some(gateway) = self.channels.advertised {
+                at.iter_mut().for_each(|address| address.set_ip(gateway));
+            }
             match at[..] {
                 [at] if stripes.is_none() && at.is_ipv4() => {
                     Command::with("PORT", address::port_argument(at)?)?

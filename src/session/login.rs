@@ -57,6 +57,8 @@ pub(crate) struct Login {
     pub(crate) ssh: Option<(Arc<SshOptions>, Option<Arc<str>>)>,
     /// Whether IPv6 addresses of the host are tried.
     pub(crate) ipv6: bool,
+    /// The address that the server is told to connect to, where this machine is behind a gateway.
+    pub(crate) data_address: Option<std::net::IpAddr>,
     /// The limit for looking up, connecting and logging in, together.
     pub(crate) connect_limit: Duration,
     pub(crate) reply_limit: Duration,
@@ -541,7 +543,7 @@ impl Attempt<'_> {
             features: Arc::new(features),
             security,
             sequential: self.sequential,
-            channels: Channels::default(),
+            channels: Channels::advertising(self.login.data_address),
         })
     }
 

@@ -4,8 +4,17 @@
 
 // The tests of these modules run here: those of an example do not run by themselves.
 #[allow(dead_code)]
+#[path = "../../examples/gridftp-cp/aliases.rs"]
+mod aliases;
+#[allow(dead_code)]
 #[path = "../../examples/gridftp-cp/args/mod.rs"]
 mod args;
+#[allow(dead_code)]
+#[path = "../../examples/common/duration.rs"]
+mod duration;
+#[allow(dead_code)]
+#[path = "../../examples/gridftp-cp/events.rs"]
+mod events;
 #[allow(dead_code)]
 #[path = "../../examples/common/exit.rs"]
 mod exit;
@@ -13,17 +22,41 @@ mod exit;
 #[path = "../../examples/common/failure.rs"]
 mod failure;
 #[allow(dead_code)]
+#[path = "../../examples/common/generate.rs"]
+mod generate;
+#[allow(dead_code)]
+#[path = "../../examples/gridftp-cp/list.rs"]
+mod list;
+#[allow(dead_code)]
 #[path = "../../examples/gridftp-cp/location.rs"]
 mod location;
 #[allow(dead_code)]
-#[path = "../../examples/gridftp-cp/names.rs"]
-mod names;
+#[path = "../../examples/common/look.rs"]
+mod look;
+#[allow(dead_code)]
+#[path = "../../examples/gridftp-cp/outcome.rs"]
+mod outcome;
+#[allow(dead_code)]
+#[path = "../../examples/gridftp-cp/progress/mod.rs"]
+mod progress;
+#[allow(dead_code)]
+#[path = "../../examples/gridftp-cp/run.rs"]
+mod run;
+#[allow(dead_code)]
+#[path = "../../examples/gridftp-cp/shard.rs"]
+mod shard;
 #[allow(dead_code)]
 #[path = "../../examples/common/signals.rs"]
 mod signals;
 #[allow(dead_code)]
 #[path = "../../examples/common/size.rs"]
 mod size;
+#[allow(dead_code)]
+#[path = "../../examples/gridftp-cp/stream/mod.rs"]
+mod stream;
+#[allow(dead_code)]
+#[path = "../../examples/gridftp-cp/tasks.rs"]
+mod tasks;
 
 mod contents;
 mod destinations;

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::table::{Does, GLOBUS_URL_COPY};
 use crate::exit;
+use crate::generate::roff;
 
 pub(crate) const ABOUT: &str = "\
 Copies files and trees between GridFTP and FTP servers and this machine, or from server to server.
@@ -43,3 +45,46 @@ pub(crate) fn codes() -> String {
     }
     text
 }
+
+/// What the manual page has behind the options: exit codes, and every option of `globus-url-copy`.
+pub(crate) fn manual() -> String {
+    let mut text = ".SH EXIT STATUS\n".to_owned();
+    for (_, number, meaning) in exit::ALL {
+        let _ = writeln!(text, ".TP\n{number}\n{}", roff(meaning));
+    }
+    text += ".SH OPTIONS OF GLOBUS-URL-COPY\nWith one dash, or for the long ones two.\n";
+    for row in GLOBUS_URL_COPY {
+        let names: Vec<_> = row.names.iter().map(|name| format!("-{name}")).collect();
+        let value = row.value.map(|value| format!(" {value}")).unwrap_or_default();
+        let does = match row.does {
+            Does::Is(own) => format!("--{own}"),
+            Does::Warns(what) => format!("a warning: {what}"),
+            Does::Refused(why) => format!("refused: {why}"),
+        };
+        let note = if row.note.is_empty() { String::new() } else { format!("; {}", row.note) };
+        let _ = writeln!(text, ".TP\n{}{value}\n{}{}", roff(&names.join(", ")), roff(&does), roff(&note));
+    }
+    text += ".SH ENVIRONMENT\n";
+    for (name, meaning) in ENVIRONMENT {
+        let _ = writeln!(text, ".TP\n{name}\n{}", roff(meaning));
+    }
+    text
+}
+
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("X509_USER_PROXY, X509_USER_CERT, X509_USER_KEY", "the credential, where no option says so"),
+    ("X509_CERT_DIR", "the folder of trusted authorities"),
+    ("GLOBUS_TCP_PORT_RANGE", "ports on which this machine listens, as MIN,MAX"),
+    (
+        "GLOBUS_FTP_CLIENT_DATA_IP",
+        "the address that servers are told to connect to, where this machine is behind a gateway",
+    ),
+    ("GLOBUS_REMOTE_SSHFTP", "what ssh runs at the server for sshftp URLs"),
+    ("GUC_STALL_TIMEOUT", "seconds, where --timeout-stall is not given"),
+    (
+        "SLURM_ARRAY_TASK_ID, SLURM_ARRAY_TASK_COUNT, SLURM_PROCID, …",
+        "the share, for --shard without a value",
+    ),
+    ("XDG_STATE_HOME", "the folder in which --resume remembers"),
+    ("NO_COLOR", "no colours"),
+];

@@ -16,7 +16,7 @@ use gridftp::transfer::Filter;
 use crate::failure::Failure;
 use options::Words;
 
-pub(crate) use settings::{Input, Settings};
+pub(crate) use settings::{Input, Login, Settings};
 
 /// What is to be done.
 #[derive(Debug)]
@@ -50,6 +50,11 @@ pub(crate) fn request(words: impl Iterator<Item = OsString>) -> Result<(Request,
         Words::from_arg_matches(&matches).map_err(|error| Failure::usage(shortened(&error.to_string())))?;
     if words.old.versions {
         return Ok((Request::Show(versions()), warnings));
+    }
+    if let Some(what) = words.old.generate {
+        let text = crate::generate::generate(what, &mut command.clone(), &help::manual());
+        let text = text.map_err(|error| Failure::local("cannot make the text", error))?;
+        return Ok((Request::Show(String::from_utf8_lossy(&text).into_owned()), warnings));
     }
     let filter = filter(&words, &matches)?;
     let settings = settings::of(words, filter)?;

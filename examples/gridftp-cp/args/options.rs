@@ -23,8 +23,8 @@ const SERVER: &str = "What servers are to load";
 
 #[derive(Debug, Parser)]
 #[command(name = "gridftp-cp", version, disable_help_flag = true, disable_version_flag = true)]
-#[command(about = super::help::ABOUT, override_usage = super::help::USAGE, after_help = super::help::NOTES)]
-#[command(help_template = "{about}\n\nUsage: {usage}\n\n{options}\n{after-help}")]
+#[command(about = super::help::ABOUT, override_usage = super::help::USAGE, after_help = super::help::NOTES, max_term_width = 110)]
+#[command(help_template = "{about}\n\nUsage: {usage}\n\n{all-args}\n{after-help}")]
 pub(crate) struct Words {
     /// Where it comes from and, last, where it goes to
     #[arg(value_name = "SOURCE... DEST", hide = true)]
@@ -62,7 +62,7 @@ pub(crate) struct Words {
     pub(crate) optional: bool,
     /// Only the share I of N, from 0 on, of all files: for N processes that divide the work. Without a
     /// value, the share of this task of a Slurm array or step
-    #[arg(long, value_name = "I/N", num_args = 0..=1, require_equals = true, default_missing_value = "slurm", help_heading = WHAT, verbatim_doc_comment)]
+    #[arg(long, value_name = "I/N", num_args = 0..=1, require_equals = true, default_missing_value = "slurm", help_heading = WHAT)]
     pub(crate) shard: Option<Share>,
     /// -off: from this byte on, to the same place in the destination, of which the rest is kept
     #[arg(long, value_name = "SIZE", value_parser = size::bytes, help_heading = WHAT)]
@@ -124,7 +124,7 @@ pub(crate) struct Words {
     /// -st: while nothing moves, or a server does not answer [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = duration::limit, help_heading = LIMITS)]
     pub(crate) timeout_stall: Option<Duration>,
-    /// Until a server has computed a checksum [default: 1h]
+    /// Until a server has computed a checksum [default: 6h]
     #[arg(long, value_name = "TIME", value_parser = duration::limit, help_heading = LIMITS)]
     pub(crate) timeout_checksum: Option<Duration>,
     /// -t: for all of it [default: no limit]
@@ -239,7 +239,7 @@ pub(crate) struct Words {
     #[arg(long, help_heading = SHOWN)]
     pub(crate) debugftp: bool,
     /// This text
-    #[arg(short = 'h', long, action = ArgAction::Help, help_heading = SHOWN)]
+    #[arg(short = 'h', long, action = ArgAction::HelpShort, help_heading = SHOWN)]
     pub(crate) help: Option<bool>,
     /// This program's version
     #[arg(short = 'V', long, action = ArgAction::Version, help_heading = SHOWN)]
@@ -307,6 +307,9 @@ pub(crate) struct Words {
 /// What `globus-url-copy` needs to be told and this program does anyway, and its other spellings.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Old {
+    /// For `cargo xtask docs`.
+    #[arg(long, hide = true, exclusive = true)]
+    pub(crate) generate: Option<crate::generate::What>,
     #[arg(long, hide = true)]
     pub(crate) versions: bool,
     #[arg(long, hide = true)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gridftp::Credential;
 use gridftp::options::{DataChannelAuth, ProtectionLevel, StripeLayout, Timeouts, TransferMode};
 use gridftp::transfer::{
-    self, Compare, Concurrency, Filter, Links, Overwrite, Preserve, RateLimit, Retry, Shard, Verify,
+    Compare, Concurrency, Filter, Links, Overwrite, Preserve, RateLimit, Retry, Shard, Verify,
 };
 
 use super::options::{self, Old, Protect, Words};
@@ -118,7 +118,8 @@ pub(super) fn of(words: Words, filter: Filter) -> Result<Settings, Failure> {
         Some(Share::Of(shard)) => Some(shard),
         Some(Share::Slurm) => Some(shard::of_slurm(|name| std::env::var(name).ok()).map_err(Failure::usage)?),
     };
-    let keep = words.preserve.or_else(|| words.old.copy_perms.then_some(values::Keep { mode: true, time: false }));
+    let keep =
+        words.preserve.or_else(|| words.old.copy_perms.then_some(values::Keep { mode: true, time: false }));
     let show = Show {
         quiet: words.quiet,
         verbose: words.verbose || words.verbose_perf,
@@ -187,7 +188,9 @@ fn input(mut words: Words) -> Result<Input, Failure> {
     if let Some(list) = words.dumpfile.as_ref().filter(|list| list.exists()) {
         return Ok(Input::List(list.clone()));
     }
-    let Some(to) = words.places.pop() else { return Err(Failure::usage(format!("nothing to copy: {wanted}"))) };
+    let Some(to) = words.places.pop() else {
+        return Err(Failure::usage(format!("nothing to copy: {wanted}")));
+    };
     if words.places.is_empty() {
         return Err(Failure::usage(format!(
             "only one place was given, {}: {wanted}",
@@ -205,7 +208,10 @@ fn timeouts(words: &Words) -> Result<Timeouts, Failure> {
     let mut timeouts = Timeouts::default();
     let from_environment = || {
         let text = std::env::var("GUC_STALL_TIMEOUT").ok()?;
-        Some(crate::duration::limit(&text).map_err(|error| Failure::usage(format!("GUC_STALL_TIMEOUT: {error}"))))
+        Some(
+            crate::duration::limit(&text)
+                .map_err(|error| Failure::usage(format!("GUC_STALL_TIMEOUT: {error}"))),
+        )
     };
     let stall = match words.timeout_stall {
         Some(limit) => Some(limit),
@@ -288,9 +294,9 @@ fn verify(words: &Words) -> Result<Verify, Failure> {
     let algorithm = words.old.checksum_alg.as_deref().map(values::algorithm).transpose();
     let algorithm = algorithm.map_err(Failure::usage)?;
     Ok(match (&words.verify.0, words.old.verify_checksum, algorithm) {
-        (transfer::Verify::Size, true, Some(algorithm)) => Verify::ChecksumBy(algorithm),
-        (transfer::Verify::Checksum, _, Some(algorithm)) => Verify::ChecksumBy(algorithm),
-        (transfer::Verify::Size, true, None) => Verify::Checksum,
+        (Verify::Size, true, Some(algorithm)) => Verify::ChecksumBy(algorithm),
+        (Verify::Checksum, _, Some(algorithm)) => Verify::ChecksumBy(algorithm),
+        (Verify::Size, true, None) => Verify::Checksum,
         (chosen, ..) => chosen.clone(),
     })
 }
@@ -309,7 +315,9 @@ fn channels(words: &Words) -> Result<Channels, Failure> {
         None => StripeLayout::Default,
         Some(0) => StripeLayout::Partitioned,
         Some(bytes) => match u32::try_from(bytes) {
-            Ok(block_bytes) if (1024..=1 << 30).contains(&block_bytes) => StripeLayout::Blocked { block_bytes },
+            Ok(block_bytes) if (1024..=1 << 30).contains(&block_bytes) => {
+                StripeLayout::Blocked { block_bytes }
+            }
             _ => {
                 return Err(Failure::usage(format!(
                     "stripes that take turns after {bytes} bytes are not possible, expected 1K to 1G, or 0"
@@ -382,7 +390,9 @@ fn drivers(
         (Some(name), parameters) => Some((name, parameters.unwrap_or_default())),
         (None, None) => None,
         (None, Some(_)) => {
-            return Err(Failure::usage("parameters of a storage module without its name; expected -mn, -smn or -dmn"));
+            return Err(Failure::usage(
+                "parameters of a storage module without its name; expected -mn, -smn or -dmn",
+            ));
         }
     };
     let disk_stack = match &pipe {

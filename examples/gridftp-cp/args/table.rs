@@ -47,7 +47,11 @@ pub(crate) const GLOBUS_URL_COPY: &[Row] = &[
     is(&["b", "binary"], "binary", ""),
     takes(&["f", "filename"], "FILE", "from-file", "also JSON lines and NUL, and - for standard input"),
     is(&["cd", "create-dest"], "create-dest", ""),
-    is(&["r", "recurse"], "recursive", "links are followed, every folder is copied, what is left out is told"),
+    is(
+        &["r", "recurse"],
+        "recursive",
+        "links are followed, every folder is copied, what is left out is told",
+    ),
     is(&["fast", "fast-data-channels"], "fast", ""),
     takes(&["t", "transfer-time"], "SECONDS", "timeout-total", "ends with exit code 7, not 0"),
     is(&["q", "quiet"], "quiet", ""),
@@ -140,13 +144,17 @@ pub(crate) const GLOBUS_URL_COPY: &[Row] = &[
     Row {
         names: &["CP", "plugin"],
         value: Some("NAMES"),
-        does: Does::Refused("plug-ins of the C client library cannot be loaded; restarts and rates are built in"),
+        does: Does::Refused(
+            "plug-ins of the C client library cannot be loaded; restarts and rates are built in",
+        ),
         note: "",
     },
     Row {
         names: &["MC", "multicast"],
         value: Some("FILE"),
-        does: Does::Refused("copies to several places are several copies: give a list with -f, one line for each place"),
+        does: Does::Refused(
+            "copies to several places are several copies: give a list with -f, one line for each place",
+        ),
         note: "",
     },
 ];

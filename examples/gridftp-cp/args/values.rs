@@ -33,7 +33,9 @@ impl FromStr for Sessions {
             // What globus-url-copy takes for one.
             Ok(0) => Ok(Self::Fixed(1)),
             Ok(sessions @ 1..=256) => Ok(Self::Fixed(sessions)),
-            _ => Err(format!("\"{text}\" sessions are not possible, expected auto or a number from 1 to 256")),
+            _ => {
+                Err(format!("\"{text}\" sessions are not possible, expected auto or a number from 1 to 256"))
+            }
         }
     }
 }
@@ -110,7 +112,8 @@ impl FromStr for Share {
         if text == "slurm" {
             return Ok(Self::Slurm);
         }
-        let wrong = || format!("\"{text}\" is no share, expected I/N with I from 0 to N-1, like 0/4, or slurm");
+        let wrong =
+            || format!("\"{text}\" is no share, expected I/N with I from 0 to N-1, like 0/4, or slurm");
         let (index, count) = text.split_once('/').ok_or_else(wrong)?;
         let number = |text: &str| text.parse::<u32>().map_err(|_| wrong());
         Shard::new(number(index)?, number(count)?).map(Self::Of).map_err(|_| wrong())

@@ -54,7 +54,9 @@ pub(crate) fn normalized(
             (None, None) => None,
             (None, Some(_)) => return Err(format!("-{name} has no value; expected -{name} alone")),
             (Some(_), Some(value)) => Some(value),
-            (Some(what), None) => Some(words.next().ok_or_else(|| format!("-{name} needs a value behind it: -{name} {what}"))?),
+            (Some(what), None) => {
+                Some(words.next().ok_or_else(|| format!("-{name} needs a value behind it: -{name} {what}"))?)
+            }
         };
         match row.does {
             Does::Refused(why) => return Err(format!("-{name} of globus-url-copy is not to be had: {why}")),
@@ -76,9 +78,8 @@ pub(crate) fn normalized(
 /// Two numbers with a slash between them.
 fn is_share(word: &[u8]) -> bool {
     let mut numbers = word.split(|&byte| byte == b'/');
-    let mut number = || {
-        numbers.next().is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
-    };
+    let mut number =
+        || numbers.next().is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit));
     number() && number() && numbers.next().is_none()
 }
 
@@ -126,12 +127,18 @@ mod tests {
     fn its_long_names_may_have_two_dashes() {
         assert_eq!(of(&["--filename", "x", "--dumpfile=y"]).unwrap(), ["--from-file=x", "--dumpfile=y"]);
         // But what is an option of ours is ours.
-        assert_eq!(of(&["--sync=size", "--preserve", "mode"]).unwrap(), ["--sync=size", "--preserve", "mode"]);
+        assert_eq!(
+            of(&["--sync=size", "--preserve", "mode"]).unwrap(),
+            ["--sync=size", "--preserve", "mode"]
+        );
     }
 
     #[test]
     fn what_is_not_known_or_stands_behind_two_dashes_is_left_alone() {
-        assert_eq!(of(&["-x", "--fast", "--", "-fast", "-p"]).unwrap(), ["-x", "--fast", "--", "-fast", "-p"]);
+        assert_eq!(
+            of(&["-x", "--fast", "--", "-fast", "-p"]).unwrap(),
+            ["-x", "--fast", "--", "-fast", "-p"]
+        );
         assert_eq!(of(&["-s", "-fast"]).unwrap(), ["--subject=-fast"]);
         assert_eq!(of(&["-rq", "-p=4"]).unwrap(), ["-rq", "-p=4"]);
     }

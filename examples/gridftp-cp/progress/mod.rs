@@ -12,8 +12,7 @@ use tokio::sync::watch;
 
 use crate::stream::Meter;
 
-pub(crate) use shown::Shown;
-pub(crate) use shown::warn;
+pub(crate) use shown::{Shown, say, warn};
 
 /// What is going on, written by tasks.
 #[derive(Debug)]

@@ -85,7 +85,11 @@ pub(crate) fn per(count: u64, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64().max(0.001)
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate that is shown; it saturates")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate that is shown; it saturates"
+)]
 pub(crate) fn rounded(rate: f64) -> u64 {
     rate.max(0.0) as u64
 }
@@ -93,11 +97,18 @@ pub(crate) fn rounded(rate: f64) -> u64 {
 /// The time that is left at this rate.
 pub(crate) fn eta(now: &Snapshot, rates: Rates) -> Option<Duration> {
     let left = now.left()?;
-    (rates.bytes >= 1.0).then(|| Duration::from_secs(rounded(per(left, Duration::from_secs(1)) / rates.bytes)))
+    (rates.bytes >= 1.0)
+        .then(|| Duration::from_secs(rounded(per(left, Duration::from_secs(1)) / rates.bytes)))
 }
 
 /// The picture, a line each, none of them wider than the terminal.
-pub(crate) fn lines(now: &Snapshot, rates: Rates, history: &History, look: Look, width: usize) -> Vec<String> {
+pub(crate) fn lines(
+    now: &Snapshot,
+    rates: Rates,
+    history: &History,
+    look: Look,
+    width: usize,
+) -> Vec<String> {
     let mut lines = Vec::new();
     let more = if now.is_planned { "" } else { "+" };
     let mut head = if now.files_found > 1 {
@@ -141,7 +152,10 @@ pub(crate) fn lines(now: &Snapshot, rates: Rates, history: &History, look: Look,
     }
     let room = width.saturating_sub(rate.chars().count() + 2).min(REMEMBERED);
     let line = history.line(room, look.unicode);
-    lines.push(clip(&rate, width) + &if line.is_empty() { String::new() } else { format!("  {}", look.green(&line)) });
+    lines.push(
+        clip(&rate, width)
+            + &if line.is_empty() { String::new() } else { format!("  {}", look.green(&line)) },
+    );
     for (name, bytes, size) in now.current.iter().take(NAMED) {
         let share = match size {
             Some(size) if *size > 0 => format!("{:>3}%", percent(*bytes, *size)),
@@ -215,7 +229,11 @@ mod tests {
         for second in 0..=5 {
             rates = history.note(&at(second, second * 1_000_000));
         }
-        let now = Snapshot { current: vec![("a/very/long/path/to/x\u{1b}[2J".into(), 5, Some(10))], failed: 2, ..at(5, 5_000_000) };
+        let now = Snapshot {
+            current: vec![("a/very/long/path/to/x\u{1b}[2J".into(), 5, Some(10))],
+            failed: 2,
+            ..at(5, 5_000_000)
+        };
         let lines = lines(&now, rates, &history, PLAIN, 60);
         assert_eq!(lines[0], format!("{}{}  50%", "#".repeat(25), "-".repeat(25)));
         assert_eq!(lines[1], "5 of 10 files, 5.00 MB of 10.0 MB, 2 failed");

@@ -107,7 +107,8 @@ async fn as_lines(board: Arc<Board>) {
         tokio::time::sleep(LINE_EVERY).await;
         let now = board.snapshot();
         let rates = history.note(&now);
-        let left = picture::eta(&now, rates).map_or_else(String::new, |eta| format!(", {} left", look::time(eta)));
+        let left =
+            picture::eta(&now, rates).map_or_else(String::new, |eta| format!(", {} left", look::time(eta)));
         let more = if now.is_planned { "" } else { "+" };
         let failed = if now.failed > 0 { format!(", {} failed", now.failed) } else { String::new() };
         let _ = writeln!(

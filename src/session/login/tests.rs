@@ -18,6 +18,7 @@ fn login(server: &Server, user: &str, password: &str) -> Login {
         assertion: None,
         ssh: None,
         ipv6: true,
+        data_address: None,
         connect_limit: Duration::from_secs(20),
         reply_limit: Duration::from_secs(20),
         client_info: "scheme=ftp;appname=\"test\";appver=\"1\";".into(),

@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use gridftp::{Block, Client};
 
-use crate::stream::Order;
 use crate::failure::Failure;
 use crate::signals::Signals;
+use crate::stream::Order;
 use crate::stream::target::Target;
 
 use local::LocalSink;

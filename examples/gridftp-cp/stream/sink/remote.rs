@@ -6,10 +6,10 @@ use std::time::Duration;
 use gridftp::{Block, Client, Error, ErrorKind, Put, Url};
 use tokio::time::timeout;
 
-use crate::stream::Order;
 use crate::failure::{End, Failure};
-use crate::stream::names;
 use crate::signals::Signals;
+use crate::stream::Order;
+use crate::stream::names;
 use crate::stream::target::remote::{RemoteTarget, Way};
 use crate::stream::tuning;
 
@@ -103,7 +103,15 @@ impl RemoteSink {
                 Err(failure)
             }
         }?;
-        Ok(Self { client: client.clone(), url, put: Some(put), temp, base, end: base, ascii: order.channels.ascii })
+        Ok(Self {
+            client: client.clone(),
+            url,
+            put: Some(put),
+            temp,
+            base,
+            end: base,
+            ascii: order.channels.ascii,
+        })
     }
 
     pub(super) async fn write(&mut self, block: Block) -> Result<(), Failure> {

@@ -13,9 +13,9 @@ use std::sync::mpsc as std_mpsc;
 use gridftp::{Block, Bytes};
 use tokio::sync::mpsc;
 
-use crate::stream::{Order, Part};
 use crate::failure::{End, Failure};
 use crate::stream::tuning;
+use crate::stream::{Order, Part};
 
 /// How much is read at once, and how far ahead.
 #[derive(Debug, Clone, Copy)]

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use gridftp::{Block, Client};
 
-use crate::stream::{Order, Part};
 use crate::failure::Failure;
 use crate::location::Location;
+use crate::stream::{Order, Part};
 
 use local::{LocalSource, Pace};
 use remote::RemoteSource;
@@ -27,15 +27,9 @@ pub(crate) enum Source {
 
 impl Source {
     /// Opens it: the server has accepted, or the file is open.
-    pub(crate) async fn open(
-        client: &Client,
-        order: &Arc<Order>,
-        in_order: bool,
-    ) -> Result<Self, Failure> {
+    pub(crate) async fn open(client: &Client, order: &Arc<Order>, in_order: bool) -> Result<Self, Failure> {
         match &order.source {
-            Location::Remote(url) => {
-                RemoteSource::open(client, url, order, in_order).await.map(Self::Remote)
-            }
+            Location::Remote(url) => RemoteSource::open(client, url, order, in_order).await.map(Self::Remote),
             Location::Local(path) => {
                 let (path, part, pace) = (path.clone(), order.part, Pace::of(order));
                 // A pipe is open only when somebody writes to it.

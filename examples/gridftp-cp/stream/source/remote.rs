@@ -6,9 +6,9 @@ use gridftp::options::TransferMode;
 use gridftp::{Block, Client, Error, Get, Url};
 
 use super::in_order::{InOrder, Next};
-use crate::stream::{Order, Part};
 use crate::failure::{End, Failure};
 use crate::stream::tuning;
+use crate::stream::{Order, Part};
 
 /// A file at a server that is being fetched.
 #[derive(Debug)]
@@ -40,7 +40,8 @@ impl RemoteSource {
     ) -> Result<Self, Failure> {
         let get = ask(client, url, order, order.part, Streams::AsWanted).await?;
         // Text has another size on its way than at either end; a program or a module sends what it likes.
-        let tells = !order.channels.ascii && order.channels.source.module.is_none() && !order.channels.source.program;
+        let tells =
+            !order.channels.ascii && order.channels.source.module.is_none() && !order.channels.source.program;
         let size = get.size().filter(|_| tells);
         let announced = size.map(|size| super::rest(size, order.part));
         let flow = if in_order {

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use crate::stream::Order;
 use crate::failure::{End, Failure};
+use crate::stream::Order;
 
 /// Links that are followed one after the other, as many as the kernel follows.
 const MAX_LINKS: usize = 40;

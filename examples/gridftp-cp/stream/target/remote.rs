@@ -2,8 +2,8 @@
 
 use gridftp::{Client, EntryKind, Error, ErrorKind, Url};
 
-use crate::stream::Order;
 use crate::failure::{End, Failure};
+use crate::stream::Order;
 
 /// Longest chain of folders that is made.
 const MAX_FOLDERS: usize = 256;
@@ -27,11 +27,7 @@ pub(crate) enum Way {
 }
 
 /// Finds the name and the way.
-pub(crate) async fn examine(
-    client: &Client,
-    dest: &Url,
-    order: &Order,
-) -> Result<RemoteTarget, Failure> {
+pub(crate) async fn examine(client: &Client, dest: &Url, order: &Order) -> Result<RemoteTarget, Failure> {
     if order.channels.dest.program || order.channels.dest.module.is_some() {
         return Ok(RemoteTarget { url: dest.clone(), way: Way::Handed });
     }
