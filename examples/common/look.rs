@@ -130,7 +130,7 @@ mod tests {
             [0, 999, 1000, 9_994, 99_940, 999_400, 999_600].map(bytes),
             ["0 B", "999 B", "1.00 kB", "9.99 kB", "99.9 kB", "999 kB", "1.00 MB"]
         );
-        assert_eq!(bytes(u64::MAX), "18447 PB");
+        assert_eq!(bytes(u64::MAX), "18 EB");
         assert_eq!([0, 12, 1234, 1_234_567].map(count), ["0", "12", "1,234", "1,234,567"]);
         let times =
             [0.04, 59.94, 61.0, 3725.0, 90_000.0].map(|seconds| time(Duration::from_secs_f64(seconds)));

@@ -329,7 +329,8 @@ impl Run {
             .retry(settings.retry)
             .dry_run(settings.dry_run || settings.dump_only.is_some())
             .through_client(settings.through_client)
-            .create_parents(settings.create_folders)
+            // Those of a single file are there already.
+            .create_parents(settings.create_folders && task.kind != Kind::One)
             .optional(settings.optional)
             .fsync(settings.fsync)
             .allocate(settings.allocate)

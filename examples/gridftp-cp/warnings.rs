@@ -64,8 +64,9 @@ struct Warnings {
 }
 
 impl<S: Subscriber> Layer<S> for Warnings {
+    // What is said below transfers is about an attempt, of which the outcome tells.
     fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
-        *metadata.level() <= Level::WARN && metadata.target().starts_with("gridftp")
+        *metadata.level() <= Level::WARN && metadata.target().starts_with("gridftp::transfer")
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {

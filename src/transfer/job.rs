@@ -164,29 +164,41 @@ impl Job {
         self.queue.done();
     }
 
+    /// Whether a file that failed is tried again, from there or from another place.
+    pub(super) fn goes_on(&self, item: &Item, error: &Error, new_bytes: bool) -> bool {
+        let tries = if new_bytes { 1 } else { item.tries + 1 };
+        self.stopped().is_none() && (self.retries(item, error, tries) || self.has_other_source(item, error))
+    }
+
+    fn retries(&self, item: &Item, error: &Error, tries: u32) -> bool {
+        let retry = &self.choices.retry;
+        let now = Instant::now();
+        let first = item.first_failure.unwrap_or(now);
+        let in_time = retry.within.is_none_or(|limit| now.duration_since(first) < limit);
+        error.is_transient() && in_time && tries < retry.attempts
+    }
+
+    fn has_other_source(&self, item: &Item, error: &Error) -> bool {
+        item.source + 1 < self.sources.len() && error.side() != Some(Side::Destination)
+    }
+
     /// A file was not moved: it is tried again, or has failed. `new_bytes` says that the attempt brought some.
     pub(super) fn failed(&self, mut item: Item, error: Error, new_bytes: bool) {
         let refused_for_now = error.is_transient() && error.reply().is_some_and(Reply::is_transient_negative);
         if refused_for_now || matches!(error.kind(), ErrorKind::ServerBusy | ErrorKind::TooManyOpenFiles) {
             self.busy.fetch_add(1, Ordering::Relaxed);
         }
-        let retry = &self.choices.retry;
-        let now = Instant::now();
-        let first = *item.first_failure.get_or_insert(now);
+        item.first_failure.get_or_insert_with(Instant::now);
         item.tries = if new_bytes { 1 } else { item.tries + 1 };
-        let in_time = retry.within.is_none_or(|limit| now.duration_since(first) < limit);
-        if self.stopped().is_none() && error.is_transient() && in_time && item.tries < retry.attempts {
+        if self.stopped().is_none() && self.retries(&item, &error, item.tries) {
             tracing::debug!(path = %crate::error::Escaped(&item.path), %error, tries = item.tries, "a file is tried again");
             self.tally.retried();
-            let pause = retry.pause(item.tries + 1);
+            let pause = self.choices.retry.pause(item.tries + 1);
             let small = item.size.is_some_and(|size| size <= SMALL) && item.half.is_none();
             self.queue.again(item, small, pause);
             return;
         }
-        if self.stopped().is_none()
-            && item.source + 1 < self.sources.len()
-            && error.side() != Some(Side::Destination)
-        {
+        if self.stopped().is_none() && self.has_other_source(&item, &error) {
             tracing::debug!(path = %crate::error::Escaped(&item.path), %error, "a file is tried from another place");
             item.source += 1;
             (item.tries, item.first_failure, item.alone) = (0, None, true);

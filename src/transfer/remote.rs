@@ -39,11 +39,15 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    /// Asks a server what it can do, and what the root is.
+    /// Asks a server what it can do, and what the root is, which it may not say.
     ///
     /// # Errors
     /// What a login can fail with.
-    pub(super) async fn of(client: Client, root: Url, channels: &Channels) -> Result<(Self, Option<Facts>)> {
+    pub(super) async fn of(
+        client: Client,
+        root: Url,
+        channels: &Channels,
+    ) -> Result<(Self, Result<Option<Facts>>)> {
         let features = client.features(&root).await?;
         let mut remote = Self {
             client,
@@ -55,7 +59,12 @@ impl Remote {
             alone: AtomicBool::new(channels.by_itself()),
         };
         let asked = Instant::now();
-        let facts = remote.facts(b"").await?;
+        let facts = remote.facts(b"").await;
+        if let Err(error) = &facts
+            && (error.is_transient() || error.may_have_applied())
+        {
+            return Err(error.clone());
+        }
         remote.round_trip = asked.elapsed();
         Ok((remote, facts))
     }

@@ -135,7 +135,8 @@ async fn whole(job: Arc<Job>, root: Root0) -> Result<()> {
         return Err(Error::new(ErrorKind::Internal, crate::error::Phase::Input, message));
     }
     if let Some(stop) = job.stopped() {
-        for item in job.queue.drain() {
+        for mut item in job.queue.drain() {
+            super::large::discard_half(&job, &mut item).await;
             left_over(&job, &item.path, item.size, stop);
         }
     }

@@ -262,7 +262,7 @@ async fn open(location: Location, client: &Client, channels: &Channels) -> Resul
         }
         Location::Remote(url) => {
             let (remote, facts) = Remote::of(client.clone(), url, channels).await?;
-            Ok((End::Remote(remote), facts))
+            Ok((End::Remote(remote), facts?))
         }
     }
 }
@@ -408,6 +408,11 @@ async fn destination_end(
         }
         Location::Remote(url) => {
             let (remote, facts) = Remote::of(client.clone(), url, channels).await?;
+            let facts = match facts {
+                // A server that would rather not say: it will when files are stored.
+                Err(error) if matches!(error.kind(), ErrorKind::Refused | ErrorKind::Unsupported) => None,
+                facts => facts?,
+            };
             if choices.dry_run {
                 return Ok(End::Remote(remote));
             }

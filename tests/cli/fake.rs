@@ -30,6 +30,12 @@ impl Default for Lie {
     }
 }
 
+/// What it says of a file of this size.
+pub(crate) fn facts_of_file(bytes: usize) -> &'static str {
+    // For the rest of the test, which is the rest of the process.
+    Box::leak(format!("250-facts\r\n Type=file;Size={bytes}; /file\r\n250 end").into_boxed_str())
+}
+
 /// An FTP server that lies about its one file, and lives as long as the test.
 pub(crate) fn lying(lie: Lie) -> String {
     serve(move |control| converse(control, lie))

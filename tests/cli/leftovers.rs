@@ -83,7 +83,7 @@ fn a_server_that_falls_silent_ends_the_copy_in_time() {
     // By the limit, and by a signal: neither needs the server's help.
     for (stall, name, code) in [("1", None, 7), ("60", Some("TERM"), 143)] {
         let (url, to) = (server.url("large"), local.path().join("copy"));
-        let args = ["-st", stall, &url, text(&to)];
+        let args = ["-st", stall, "-cc", "1", "--retries", "0", &url, text(&to)];
         let child = piped(&mut command_by(SIGNALS, &args)).spawn().unwrap();
         wait_for_part(local.path(), 1 << 20);
         let stopped = connections(&server);

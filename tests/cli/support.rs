@@ -140,7 +140,9 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
 #[track_caller]
 pub(crate) fn wait_for_part(folder: &Path, bytes: u64) -> PathBuf {
     wait_for("a file under a temporary name", || {
-        let name = names(folder).into_iter().find(|name| name.starts_with('.') && name.ends_with(".part"))?;
+        let name = names(folder)
+            .into_iter()
+            .find(|name| name.starts_with(".gridftp-") || name.starts_with('.') && name.ends_with(".part"))?;
         let path = folder.join(name);
         fs::metadata(&path).is_ok_and(|found| found.len() > bytes).then_some(path)
     })

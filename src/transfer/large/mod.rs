@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::job::Job;
+use super::local::temporary_name;
 use super::queue::Item;
 use super::{End, Route};
 use crate::error::{Error, ErrorKind, Phase, Side};
@@ -61,7 +62,39 @@ pub(super) async fn alone(job: &Arc<Job>, mut item: Item) {
     };
     match moved {
         Ok(Moved { bytes, checksum }) => job.copied(&item, bytes, checksum),
-        Err(Broken { error, new_bytes }) => job.failed(item, error, new_bytes),
+        Err(Broken { error, new_bytes }) => {
+            if !job.goes_on(&item, &error, new_bytes) {
+                discard_half(job, &mut item).await;
+            }
+            job.failed(item, error, new_bytes);
+        }
+    }
+}
+
+/// Removes what there is of a file that is not tried again, unless a journal remembers it for a later run.
+pub(super) async fn discard_half(job: &Job, item: &mut Item) {
+    if job.keeps_halves() || item.half.take().is_none() {
+        return;
+    }
+    match &job.to {
+        End::Local(to) => {
+            let tag = job.tag;
+            let removing = to.at(&item.path, move |root, path| {
+                let begin = path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
+                let temporary = temporary_name(&path[begin..], tag);
+                root.remove_file(&[&path[..begin], &temporary].concat())
+            });
+            if let Err(error) = removing.await
+                && error.kind() != ErrorKind::NotFound
+            {
+                tracing::warn!(%error, "a half file may be left");
+            }
+        }
+        End::Remote(to) => {
+            if let Ok(temporary) = to.temporary(&item.path, job.tag) {
+                to.remove_temporary(&temporary).await;
+            }
+        }
     }
 }
 
