@@ -58,6 +58,7 @@ impl Code {
     }
 
     /// The class in a word, for programs.
+    #[allow(dead_code, reason = "not every program has such")]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Success => "success",

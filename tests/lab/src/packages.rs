@@ -92,10 +92,29 @@ components! {
     CXX = "c++", Program, "g++", "gcc-c++";
     /// Looks for errors of memory in what no compiler has instrumented.
     VALGRIND = "valgrind", Program, "valgrind", "valgrind";
+    /// Authenticates the parts of Slurm to each other.
+    MUNGE = "munged", Program, "munge", "munge";
+    /// Slurm's controller.
+    SLURM_CONTROLLER = "slurmctld", Program, "slurmctld", "slurm-slurmctld";
+    /// Slurm's daemon of a node.
+    SLURM_NODE = "slurmd", Program, "slurmd", "slurm-slurmd";
+    /// Slurm's programs for users.
+    SLURM_CLIENT = "sbatch", Program, "slurm-client", "slurm";
 }
 
 /// What only the tests need: programs that are built and servers that are demonstrated do without.
-pub static ONLY_FOR_TESTS: &[&Component] = &[&PYFTPDLIB, &ASYNCSSH, &SSH, &SSH_KEYGEN, &CXX, &VALGRIND];
+pub static ONLY_FOR_TESTS: &[&Component] = &[
+    &PYFTPDLIB,
+    &ASYNCSSH,
+    &SSH,
+    &SSH_KEYGEN,
+    &CXX,
+    &VALGRIND,
+    &MUNGE,
+    &SLURM_CONTROLLER,
+    &SLURM_NODE,
+    &SLURM_CLIENT,
+];
 
 impl Component {
     /// Whether nothing but the tests needs it.
