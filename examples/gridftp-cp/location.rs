@@ -32,6 +32,10 @@ impl Location {
             b"-" => return Ok(Self::Stdio),
             _ => {}
         }
+        // The short form (RFC 8089 §2), which globus-url-copy takes too.
+        if bytes.len() > 6 && bytes[..6].eq_ignore_ascii_case(b"file:/") && bytes[6] != b'/' {
+            return file_url(&bytes[5..]).map(Self::Local);
+        }
         let Some(scheme) = scheme(bytes) else { return Ok(Self::Local(text.into())) };
         if scheme.eq_ignore_ascii_case(b"file") {
             return file_url(&bytes[scheme.len() + 3..]).map(Self::Local);
@@ -251,6 +255,7 @@ mod tests {
         assert_eq!(parse("a%20b").unwrap(), local("a%20b"));
         assert_eq!(parse("dir/x://y").unwrap(), local("dir/x://y"));
         assert_eq!(parse("file:relative").unwrap(), local("file:relative"));
+        assert_eq!(parse("file:/a%20b/c").unwrap(), local("/a b/c"));
         assert_eq!(
             parse("file:///a%20b/%FF").unwrap(),
             Location::Local(OsStr::from_bytes(b"/a b/\xff").into())

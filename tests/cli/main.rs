@@ -58,12 +58,16 @@ mod stream;
 #[path = "../../examples/gridftp-cp/tasks.rs"]
 mod tasks;
 
+mod batch;
 mod contents;
 mod destinations;
+mod dropin;
 mod failures;
 mod fake;
 mod leftovers;
+mod options;
 mod output;
 mod parts;
 mod security;
 mod support;
+mod trees;

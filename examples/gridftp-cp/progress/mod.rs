@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::stream::Meter;
 
+#[allow(unused_imports, reason = "the tests of this module use less")]
 pub(crate) use shown::{Shown, say, warn};
 
 /// What is going on, written by tasks.

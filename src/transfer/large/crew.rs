@@ -2,8 +2,11 @@
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::error::{ErrorKind, Result};
 use crate::transfer::job::Job;
@@ -16,16 +19,32 @@ pub(super) struct Crew {
     /// Nobody is to move anything any more.
     over: watch::Sender<bool>,
     helpers: watch::Sender<usize>,
+    /// When helpers are wanted again, after one has failed.
+    wanted_again: Mutex<Option<Instant>>,
 }
+
+/// How long nobody helps after a helper has failed. What it gave back is the owner's then: helpers that take it again and again
+/// and fail would keep the owner, whose failures count, from ever having its turn.
+const ALONE: Duration = Duration::from_secs(30);
 
 impl Crew {
     pub(super) fn new(pieces: Pieces) -> Self {
-        Self { pieces, over: watch::Sender::new(false), helpers: watch::Sender::new(0) }
+        Self {
+            pieces,
+            over: watch::Sender::new(false),
+            helpers: watch::Sender::new(0),
+            wanted_again: Mutex::default(),
+        }
     }
 
     /// Whether there is something to do for one more.
     pub(super) fn has_room(&self) -> bool {
-        !*self.over.borrow() && self.pieces.has_room()
+        !*self.over.borrow() && self.wants_help() && self.pieces.has_room()
+    }
+
+    fn wants_help(&self) -> bool {
+        let until = self.wanted_again.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_none_or(|until| Instant::now() >= until)
     }
 
     /// The owner's part: moves pieces until there are none, and nobody has one. The first failure of its own ends it.
@@ -63,6 +82,7 @@ impl Crew {
         let _here = Here::new(&self.helpers);
         let mut over = self.over.subscribe();
         while !*over.borrow()
+            && self.wants_help()
             && job.queue.helps()
             && let Some(next) = self.pieces.take()
         {
@@ -88,6 +108,8 @@ impl Crew {
                 None => self.pieces.finish(id, false),
                 Some(Ok(())) => {}
                 Some(Err(error)) => {
+                    *self.wanted_again.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Instant::now().checked_add(ALONE);
                     tracing::debug!(%error, "a helper could not move its part of a file");
                     if error.kind() == ErrorKind::ServerBusy {
                         job.busy.fetch_add(1, Ordering::Relaxed);
