@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use gridftp_lab::{RefusedPort, Server, packages, random_bytes, sha256_file};
+use gridftp_lab::{RefusedPort, Server, packages, random_bytes};
 
-use crate::support::{folder, program, text};
+use crate::support::{contents, folder, program, text};
 
 /// Command lines, and what is different on purpose. `S` is a folder of the server with files, `L` a local one with the same;
 /// `UP` and `OUT` are where copies go; `FILES` a list of three copies, `HOLE` one of which the second source is missing. `;`
@@ -283,23 +283,4 @@ fn run(
         });
     }
     left.unwrap()
-}
-
-/// Everything below a folder: hashes of files, `folder` for folders.
-fn contents(root: &Path) -> BTreeMap<PathBuf, String> {
-    let mut all = BTreeMap::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            let below = path.strip_prefix(root).unwrap().to_owned();
-            if path.is_dir() {
-                all.insert(below, "folder".to_owned());
-                folders.push(path);
-            } else {
-                all.insert(below, format!("{:?}", sha256_file(&path).unwrap()));
-            }
-        }
-    }
-    all
 }

@@ -1,5 +1,6 @@
 //! Running the program.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
@@ -168,4 +169,23 @@ pub(crate) fn text(path: &Path) -> &str {
 /// A name of bytes.
 pub(crate) fn bytes(name: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(name))
+}
+
+/// Everything below a folder: hashes of files, `folder` for folders.
+pub(crate) fn contents(root: &Path) -> BTreeMap<PathBuf, String> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let below = path.strip_prefix(root).unwrap().to_owned();
+            if path.is_dir() {
+                all.insert(below, "folder".to_owned());
+                folders.push(path);
+            } else {
+                all.insert(below, format!("{:?}", gridftp_lab::sha256_file(&path).unwrap()));
+            }
+        }
+    }
+    all
 }
