@@ -21,6 +21,8 @@ mod exit;
 #[path = "../common/failure.rs"]
 mod failure;
 mod find;
+#[path = "../common/generate.rs"]
+mod generate;
 #[allow(dead_code, reason = "file names of copies are of no use here")]
 #[path = "../gridftp-cp/location.rs"]
 mod location;

@@ -64,6 +64,7 @@ mod destinations;
 mod dropin;
 mod failures;
 mod fake;
+mod generated;
 mod leftovers;
 mod options;
 mod output;

@@ -7,12 +7,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, ValueEnum as _};
 use gridftp::Url;
 
 use crate::exit;
 use crate::failure::Failure;
+use crate::generate;
 use crate::location::Location;
 use crate::when;
 use verbs::Verb;
@@ -70,6 +71,13 @@ pub(crate) enum Request {
 
 /// What the command line asks for.
 pub(crate) fn request(words: impl Iterator<Item = OsString>) -> Result<Request, Failure> {
+    let words: Vec<OsString> = words.collect();
+    // For `cargo xtask docs`.
+    if let [_, option, what] = words.as_slice()
+        && option == "--generate"
+    {
+        return made(&what.to_string_lossy());
+    }
     match Words::try_parse_from(words) {
         Ok(words) => Ok(Request::Do(Box::new(words))),
         Err(error) => match error.kind() {
@@ -81,6 +89,20 @@ pub(crate) fn request(words: impl Iterator<Item = OsString>) -> Result<Request, 
             _ => Err(Failure::usage(shortened(&error.to_string()))),
         },
     }
+}
+
+/// A manual page, or completions for a shell.
+fn made(what: &str) -> Result<Request, Failure> {
+    let what = generate::What::from_str(what, false)
+        .map_err(|_| Failure::usage(format!("\"{what}\" cannot be made, expected man, bash, zsh or fish")))?;
+    let mut behind = ".SH EXIT STATUS\n".to_owned();
+    for (_, number, meaning) in exit::ALL {
+        // Writing to a String cannot fail.
+        let _ = writeln!(behind, ".TP\n{number}\n{}", generate::roff(meaning));
+    }
+    let text = generate::generate(what, &mut Words::command(), &behind);
+    let text = text.map_err(|error| Failure::local("cannot make the text", error))?;
+    Ok(Request::Show(String::from_utf8_lossy(&text).into_owned()))
 }
 
 /// What clap says, without its heading and its advice, in one line.

@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod demo;
 mod deps;
+mod docs;
 mod fuzz;
 mod sanitize;
 mod serve;
@@ -43,6 +44,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Runs the core path under AddressSanitizer, LeakSanitizer and valgrind
     Sanitize,
+    /// Writes manual pages and completions for shells into docs/
+    Docs(docs::Args),
     /// Installs what building and testing need; says what first
     Deps,
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Serve(args) => serve::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Sanitize => sanitize::run(),
+        Task::Docs(args) => docs::run(&args),
         Task::Deps => deps::ensure(deps::Wanted::Tests).map(|()| println!("Everything is installed.")),
     };
     match done {
