@@ -51,7 +51,7 @@ fn render_verb(verb: &Command, out: &mut Vec<u8>) -> std::io::Result<()> {
     let options = String::from_utf8_lossy(&options).replace(".SH OPTIONS\n", "");
     // Further sections are of options that all verbs have.
     text += options.split(".SH ").next().unwrap_or_default();
-    if let Some(more) = verb.get_after_help().or(verb.get_after_long_help()) {
+    if let Some(more) = verb.get_after_help().or_else(|| verb.get_after_long_help()) {
         text += &format!(".PP\n.nf\n{}\n.fi\n", roff(&more.to_string()));
     }
     out.extend_from_slice(text.as_bytes());

@@ -88,7 +88,7 @@ impl Totals {
         for entry in report.entries() {
             match entry.outcome {
                 Outcome::Failed(error) => {
-                    self.failed(entry_name(task, &entry.path), run::failed(task, error))
+                    self.failed(entry_name(task, &entry.path), run::failed(task, error));
                 }
                 Outcome::Skipped(SkipReason::Aborted) => {
                     self.aborted += 1;
@@ -318,9 +318,8 @@ mod tests {
 
     #[test]
     fn failures_are_told_by_their_cause() {
-        let mut totals = Totals::default();
-        totals.counts = Sums { files: 1234, bytes: 5_600_000, failed: 8, ..Sums::default() };
-        totals.elapsed = Duration::from_secs(2);
+        let counts = Sums { files: 1234, bytes: 5_600_000, failed: 8, ..Sums::default() };
+        let mut totals = Totals { counts, elapsed: Duration::from_secs(2), ..Totals::default() };
         for number in 0..7 {
             totals.failed(format!("a\u{1b}{number}"), failure(libc::EACCES, End::Source));
         }

@@ -35,7 +35,7 @@ pub(crate) struct Ended {
 /// What was done.
 #[derive(Debug)]
 pub(crate) enum Done {
-    Transfer(TransferReport),
+    Transfer(Box<TransferReport>),
     /// So many bytes of a stream.
     Stream(u64),
 }
@@ -276,7 +276,7 @@ impl Run {
             (Err(_), Err(caught)) => Err(Failure::signal(caught)),
             (Ok(report), _) => {
                 self.forget_journal(task, &report);
-                Ok(Done::Transfer(report))
+                Ok(Done::Transfer(Box::new(report)))
             }
             (Err(error), Ok(())) => Err(failed(error)),
         }

@@ -115,7 +115,7 @@ impl Work {
         };
         if let Some(left) = &mut self.left {
             let report = match &result {
-                Ok(Done::Transfer(report)) => Some(report),
+                Ok(Done::Transfer(report)) => Some(&**report),
                 _ => None,
             };
             left.ended(number, task, report, complete);
@@ -129,7 +129,7 @@ impl Work {
                 }
                 self.totals.transfer(task, &report);
                 if self.settings.dump_only.is_some() {
-                    self.found.push((number, report));
+                    self.found.push((number, *report));
                 }
             }
             Ok(Done::Stream(bytes)) => {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use gridftp_lab::{RefusedPort, Server};
 
-use crate::fake::{Lie, facts_of_file, lying, mute};
+use crate::fake::{Lie, lying, mute};
 use crate::support::{command, command_by, copy, folder, names, program, text};
 
 #[test]
@@ -130,8 +130,7 @@ fn a_server_that_lies_about_the_size_is_8() {
     let to = local.path().join("copy");
     fs::write(&to, "as it was").unwrap();
     for moved in [400_000, 0, 1_000_001] {
-        let facts = facts_of_file(1_000_000);
-        let url = lying(Lie { announced: 1_000_000, moved, facts, ..Lie::default() });
+        let url = lying(Lie { announced: 1_000_000, moved, is_file: true, ..Lie::default() });
         copy(&["--retries", "1", "--retry-delay", "10ms", &url, text(&to)])
             .failed(8, &["1000000", "(source"]);
         assert_eq!(fs::read(&to).unwrap(), b"as it was");
@@ -157,7 +156,7 @@ fn a_refusal_at_the_end_counts() {
         ("451 Local error in processing", 11),
         ("550 Permission denied", 4),
     ] {
-        let url = lying(Lie { last, facts: facts_of_file(1000), ..Lie::default() });
+        let url = lying(Lie { last, is_file: true, ..Lie::default() });
         let outcome = copy(&["--retries", "0", &url, text(&local.path().join("new"))]);
         outcome.failed(code, &[&last[4..], "(source"]);
         assert_eq!(names(local.path()), [""; 0]);

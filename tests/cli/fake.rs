@@ -22,18 +22,20 @@ pub(crate) struct Lie {
     pub(crate) last: &'static str,
     /// What it says of a file that is asked about.
     pub(crate) facts: &'static str,
+    /// It says instead that it is a file of the announced size.
+    pub(crate) is_file: bool,
 }
 
 impl Default for Lie {
     fn default() -> Self {
-        Self { announced: 1000, moved: 1000, last: "226 done", facts: "550 No such file or directory" }
+        Self {
+            announced: 1000,
+            moved: 1000,
+            last: "226 done",
+            facts: "550 No such file or directory",
+            is_file: false,
+        }
     }
-}
-
-/// What it says of a file of this size.
-pub(crate) fn facts_of_file(bytes: usize) -> &'static str {
-    // For the rest of the test, which is the rest of the process.
-    Box::leak(format!("250-facts\r\n Type=file;Size={bytes}; /file\r\n250 end").into_boxed_str())
 }
 
 /// An FTP server that lies about its one file, and lives as long as the test.
@@ -89,6 +91,9 @@ fn converse(mut control: TcpStream, lie: Lie) -> std::io::Result<()> {
             "FEAT" => "211-these\r\n SIZE\r\n REST STREAM\r\n MLST Type*;Size*;\r\n211 end".to_owned(),
             "SIZE" => format!("213 {}", lie.announced),
             "PASV" => passive(&mut data)?,
+            "MLST" if lie.is_file => {
+                format!("250-facts\r\n Type=file;Size={}; /file\r\n250 end", lie.announced)
+            }
             "MLST" => lie.facts.to_owned(),
             "RETR" | "STOR" => {
                 let Some((mut stream, _)) = data.take().map(|listener| listener.accept()).transpose()? else {

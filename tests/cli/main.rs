@@ -1,6 +1,6 @@
 //! `gridftp-cp` as its users meet it: the built program against real servers, and its parts that can be tested without
 //! running it.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 // The tests of these modules run here: those of an example do not run by themselves.
 #[allow(dead_code)]

@@ -174,7 +174,7 @@ fn every_option_of_globus_url_copy_is_dealt_with_as_decided() {
                     }
                 }
                 if value.is_some() {
-                    let line = request(&[&places[..], &[word.as_str()]].concat()).unwrap_err();
+                    let line = request(&[places, &[word.as_str()]].concat()).unwrap_err();
                     assert!(line.contains("value"), "{line}");
                 }
             }

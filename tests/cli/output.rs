@@ -109,7 +109,7 @@ fn what_a_server_says_cannot_play_with_the_terminal() {
     let local = folder();
     let url = crate::fake::lying(crate::fake::Lie {
         last: "550 \u{1b}[2Jred\u{7} \u{202e}backwards",
-        facts: crate::fake::facts_of_file(1000),
+        is_file: true,
         ..crate::fake::Lie::default()
     });
     let outcome = copy(&[&url, text(&local.path().join("x"))]);
