@@ -1,6 +1,7 @@
 //! Whole transfers against real servers, by topic.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::future_not_send, missing_docs)]
 
+mod choices;
 mod endings;
 mod files;
 mod iceprod;
