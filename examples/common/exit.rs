@@ -31,7 +31,7 @@ pub(crate) enum Code {
 
 /// Every code with its number and what `--help` says of it.
 pub(crate) const ALL: &[(Code, u8, &str)] = &[
-    (Code::Success, 0, "the copy is complete and has the announced size"),
+    (Code::Success, 0, "everything is done, and as it should be"),
     (Code::Other, 1, "a failure without a class of its own"),
     (Code::Usage, 2, "wrong usage, or a URL or path that cannot be"),
     (Code::NotFound, 3, "no such file or folder, on either side"),
@@ -39,7 +39,11 @@ pub(crate) const ALL: &[(Code, u8, &str)] = &[
     (Code::Authentication, 5, "no credential, an expired or untrusted one, a wrong host or password"),
     (Code::Network, 6, "unknown host, no connection, or a connection that broke"),
     (Code::Timeout, 7, "a time limit passed"),
-    (Code::Integrity, 8, "more or fewer bytes than announced, or a source that changed meanwhile"),
+    (
+        Code::Integrity,
+        8,
+        "more or fewer bytes than announced, other contents, or a source that changed meanwhile",
+    ),
     (Code::NoSpace, 9, "no space, quota or allowed file size left"),
     (Code::LocalIo, 10, "a local file failed in another way"),
     (Code::Server, 11, "the server refused, cannot do it, or broke the protocol"),

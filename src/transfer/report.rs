@@ -137,7 +137,7 @@ pub enum SkipReason {
     Special,
     /// It is a folder, and the transfer is not recursive.
     Folder,
-    /// The transfer was ended before its turn.
+    /// The transfer was ended before its turn, or while it was under way.
     Aborted,
     /// The source does not have it, and it is [optional](crate::TransferBuilder::optional).
     Missing,
@@ -171,7 +171,7 @@ impl SkipReason {
             Self::Loop => "a folder above itself",
             Self::Special => "no file",
             Self::Folder => "a folder",
-            Self::Aborted => "not begun",
+            Self::Aborted => "not done",
             Self::Missing => "not at the source",
             Self::OtherShard => "of another share",
         }
