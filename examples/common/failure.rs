@@ -94,6 +94,12 @@ impl Failure {
         Self::local("the copy was interrupted", io::ErrorKind::Interrupted.into())
     }
 
+    /// Whether it was ended from outside, and nothing is wrong with it.
+    #[allow(dead_code, reason = "not every program has many things to do at once")]
+    pub(crate) fn is_signal(&self) -> bool {
+        matches!(self.cause, Cause::Signal(_))
+    }
+
     pub(crate) fn at(mut self, end: End) -> Self {
         self.end.get_or_insert(end);
         self

@@ -141,6 +141,20 @@ pub(crate) fn task(task: &Task, result: Result<u64, &Failure>, on_stderr: bool) 
     emit("entry", Value::Object(fields), on_stderr);
 }
 
+/// A source that need not be there is not.
+pub(crate) fn missing(task: &Task, on_stderr: bool) {
+    let reason = gridftp::transfer::SkipReason::Missing.as_str();
+    let fields = json!({
+        "source": task.from.to_string(),
+        "destination": task.to.to_string(),
+        "path": "",
+        "kind": "file",
+        "outcome": "skipped",
+        "reason": reason,
+    });
+    emit("entry", fields, on_stderr);
+}
+
 fn error_of(failure: &Failure) -> Value {
     let code = failure.code();
     let mut fields = json!({

@@ -106,6 +106,12 @@ impl Totals {
         self.bytes_moved += bytes;
     }
 
+    /// A source that need not be there is not.
+    pub(crate) fn missing(&mut self) {
+        self.counts.skipped += 1;
+        *self.skipped.entry(SkipReason::Missing.as_str()).or_default() += 1;
+    }
+
     /// A task did not come as far as a report.
     pub(crate) fn task_failed(&mut self, task: &Task, failure: Failure) {
         self.counts.failed += 1;

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::args::{Login, Settings};
+use crate::exit::Code;
 use crate::failure::{End, Failure};
 use crate::location::Location;
 use crate::progress::Board;
@@ -38,6 +39,8 @@ pub(crate) enum Done {
     Transfer(Box<TransferReport>),
     /// So many bytes of a stream.
     Stream(u64),
+    /// The source of a stream is not there, and need not be.
+    Missing,
 }
 
 /// What all tasks share.
@@ -242,10 +245,25 @@ impl Run {
                 order.source, order.dest
             )));
         }
+        if settings.resume || settings.journal.is_some() {
+            return Err(Failure::usage(format!(
+                "{} to {}: only whole files can be gone on with; expected no --resume for a stream, a part, a pipe or text",
+                order.source, order.dest
+            )));
+        }
         self.board.stream(number, &order.meter);
         let result = pump::run(order, (&self.from, &self.to), target, &self.signals).await;
         self.board.ended(number);
-        result.map(Done::Stream)
+        match result {
+            Err(failure)
+                if settings.optional
+                    && failure.code() == Code::NotFound
+                    && failure.side() == Some("source") =>
+            {
+                Ok(Done::Missing)
+            }
+            result => result.map(Done::Stream),
+        }
     }
 
     async fn transfer(&self, number: usize, task: &Task, to: &Location) -> Result<Done, Failure> {

@@ -110,7 +110,7 @@ impl Work {
         let (json, on_stderr) = (self.settings.show.json, self.data_on_stdout);
         let complete = match &result {
             Ok(Done::Transfer(report)) => report.is_complete(),
-            Ok(Done::Stream(_)) => true,
+            Ok(Done::Stream(_) | Done::Missing) => true,
             Err(_) => false,
         };
         if let Some(left) = &mut self.left {
@@ -132,6 +132,12 @@ impl Work {
                     self.found.push((number, *report));
                 }
             }
+            Ok(Done::Missing) => {
+                if json {
+                    events::missing(task, on_stderr);
+                }
+                self.totals.missing();
+            }
             Ok(Done::Stream(bytes)) => {
                 if json {
                     events::task(task, Ok(bytes), on_stderr);
@@ -142,7 +148,11 @@ impl Work {
                 if json {
                     events::task(task, Err(&failure), on_stderr);
                 }
-                self.totals.task_failed(task, failure);
+                if failure.is_signal() && !self.is_single() {
+                    self.totals.not_begun(1);
+                } else {
+                    self.totals.task_failed(task, failure);
+                }
             }
         }
         if self.written.elapsed() >= DUMP_EVERY

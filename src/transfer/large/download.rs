@@ -262,6 +262,9 @@ impl Download {
                     ranges,
                     manner: Manner::default(),
                 });
+            } else {
+                // Nothing to go on from, and nobody would know of it.
+                self.sink.discard().await;
             }
             return;
         }

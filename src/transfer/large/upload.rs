@@ -405,6 +405,9 @@ impl Upload {
                 self.remember();
                 self.watched.is_at(ranges.total_bytes());
                 item.half = Some(Half { size: item.size, modified: item.modified, ranges, manner });
+            } else if *self.begun.borrow() {
+                // Nothing to go on from, and nobody would know of it.
+                to.remove_temporary(&self.temporary).await;
             }
             return;
         }

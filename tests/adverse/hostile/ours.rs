@@ -292,8 +292,13 @@ async fn operate(
 fn get_by_program(options: &[&str], url: &str) -> Result<Got, Error> {
     let folder = tempfile::tempdir().unwrap();
     let name = folder.path().join("got");
-    let output =
-        Command::new(program()).args(["-q", "-st", "2"]).args(options).arg(url).arg(&name).output().unwrap();
+    let output = Command::new(program())
+        .args(["-q", "-st", "2", "--retries", "1", "--retry-delay", "20ms"])
+        .args(options)
+        .arg(url)
+        .arg(&name)
+        .output()
+        .unwrap();
     let left: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     let code = output.status.code();
@@ -315,7 +320,7 @@ fn put_by_program(options: &[&str], server: &Hostile) -> Result<Got, Error> {
     let name = folder.path().join("own");
     std::fs::write(&name, super::cases::contents()).unwrap();
     let output = Command::new(program())
-        .args(["-q", "-st", "2"])
+        .args(["-q", "-st", "2", "--retries", "1", "--retry-delay", "20ms"])
         .args(options)
         .arg(&name)
         .arg(server.url("/in/new"))
