@@ -39,6 +39,7 @@ mod sources;
 mod ssh;
 mod striped;
 mod tree;
+pub mod wan;
 mod watch;
 
 pub use capture::Capture;

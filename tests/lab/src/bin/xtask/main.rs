@@ -15,6 +15,7 @@ mod sanitize;
 mod serve;
 mod soak;
 mod step;
+mod wan;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Runs the core path under AddressSanitizer, LeakSanitizer and valgrind
     Sanitize,
+    /// A link with delay, rate and loss between two network namespaces, to try things over
+    Wan(wan::Args),
     /// Writes manual pages and completions for shells into docs/
     Docs(docs::Args),
     /// Installs what building and testing need; says what first
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::Serve(args) => serve::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Sanitize => sanitize::run(),
+        Task::Wan(args) => wan::run(&args),
         Task::Docs(args) => docs::run(&args),
         Task::Deps => deps::ensure(deps::Wanted::Tests).map(|()| println!("Everything is installed.")),
     };
