@@ -79,7 +79,8 @@ fn a_link_is_what_it_was_asked_to_be() {
     }
     assert!(up.status.success(), "{said}");
     let _down = Down;
-    let mut server = wan(&["exec", "b", "python3", "-u", "-c", SERVER]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut server =
+        wan(&["exec", "b", "python3", "-u", "-c", SERVER]).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "ready\n");
@@ -105,7 +106,10 @@ fn a_link_is_what_it_was_asked_to_be() {
     assert!((0.01..0.03).contains(&share), "{lost}");
 
     run(&["down"]);
-    assert!(!Path::new("/run/netns/gridftp-labtest-a").exists() && !Path::new("/run/gridftp-wan-labtest").exists());
+    assert!(
+        !Path::new("/run/netns/gridftp-labtest-a").exists()
+            && !Path::new("/run/gridftp-wan-labtest").exists()
+    );
     server.wait().unwrap();
     let gone = wan(&["stat"]).output().unwrap();
     assert!(String::from_utf8_lossy(&gone.stderr).contains("not up"));

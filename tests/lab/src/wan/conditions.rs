@@ -37,7 +37,8 @@ impl Conditions {
     /// A sentence that says what was expected.
     pub fn changed(mut self, words: &str) -> Result<Self, String> {
         for word in words.split_whitespace() {
-            let (name, value) = word.split_once('=').ok_or_else(|| format!("\"{word}\", expected NAME=VALUE"))?;
+            let (name, value) =
+                word.split_once('=').ok_or_else(|| format!("\"{word}\", expected NAME=VALUE"))?;
             match name {
                 "rtt" => self.rtt = time(value)?,
                 "rate" => self.rate_bits = rate(value)?,
@@ -87,7 +88,11 @@ fn time(text: &str) -> Result<Duration, String> {
 }
 
 fn whole(number: f64) -> u64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and saturating is as good")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive, and saturating is as good"
+    )]
     let whole = number.max(0.0) as u64;
     whole
 }

@@ -115,7 +115,9 @@ impl Wan {
             return Err(failed("network namespaces and TUN devices need root".into()));
         }
         if !Path::new("/dev/net/tun").exists() {
-            return Err(failed("there is no /dev/net/tun (mknod /dev/net/tun c 10 200, where that is allowed)".into()));
+            return Err(failed(
+                "there is no /dev/net/tun (mknod /dev/net/tun c 10 200, where that is allowed)".into(),
+            ));
         }
         self.down()?;
         let folder = self.folder();
@@ -136,12 +138,17 @@ impl Wan {
         let output = fs::File::create(&log).map_err(Error::io("creating", &log))?;
         router.args([&self.name, &conditions.words(), &make.seed.to_string()]);
         router.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output).process_group(0);
-        let mut child = router.spawn().map_err(|source| Error::Io { what: "starting the router".into(), source })?;
+        let mut child =
+            router.spawn().map_err(|source| Error::Io { what: "starting the router".into(), source })?;
         let socket = self.folder().join("control");
         let ended = |child: &mut std::process::Child| !matches!(child.try_wait(), Ok(None));
         if !poll_until(LIMIT, || socket.exists() || ended(&mut child)) || ended(&mut child) {
             let log = fs::read_to_string(&log).unwrap_or_default();
-            return Err(Error::Start { reason: "the router did not start".into(), command: "wan".into(), log });
+            return Err(Error::Start {
+                reason: "the router did not start".into(),
+                command: "wan".into(),
+                log,
+            });
         }
         for end in [End::A, End::B] {
             let namespace = self.namespace(end);
@@ -165,12 +172,14 @@ impl Wan {
     /// # Errors
     /// The devices cannot be made.
     pub fn route(&self, words: &str, seed: u64) -> Result<()> {
-        let failed = |reason: String| Error::Start { reason, command: "wan route".into(), log: String::new() };
+        let failed =
+            |reason: String| Error::Start { reason, command: "wan route".into(), log: String::new() };
         let conditions = Conditions::default().changed(words).map_err(failed)?;
         let device = |end: End| -> Result<SyncDevice> {
             let name = format!("gw{}{}", self.name, end.letter());
             let made = DeviceBuilder::new().name(&name).offload(true).enable(false).build_sync();
-            let device = made.map_err(|source| Error::Io { what: format!("making the device {name}"), source })?;
+            let device =
+                made.map_err(|source| Error::Io { what: format!("making the device {name}"), source })?;
             let blocking = device.set_nonblocking(true);
             blocking.map_err(|source| Error::Io { what: format!("the device {name}"), source })?;
             ip(&["link", "set", &name, "netns", &self.namespace(end), "name", "wan0"])?;
@@ -194,7 +203,9 @@ impl Wan {
             .and_then(|()| stream.read_to_string(&mut answer));
         said.map_err(Error::io("speaking to the router at", &path))?;
         match answer.strip_prefix("error ") {
-            Some(why) => Err(Error::Start { reason: why.trim().to_owned(), command: "wan".into(), log: String::new() }),
+            Some(why) => {
+                Err(Error::Start { reason: why.trim().to_owned(), command: "wan".into(), log: String::new() })
+            }
             None => Ok(answer),
         }
     }
@@ -244,7 +255,9 @@ impl Wan {
             for signal in ["-TERM", "-KILL"] {
                 let gone = || {
                     let pids = Command::new("ip").args(["netns", "pids", &namespace]).output();
-                    let pids = pids.map(|pids| String::from_utf8_lossy(&pids.stdout).into_owned()).unwrap_or_default();
+                    let pids = pids
+                        .map(|pids| String::from_utf8_lossy(&pids.stdout).into_owned())
+                        .unwrap_or_default();
                     for pid in pids.split_whitespace() {
                         let _ = Command::new("kill").args([signal, pid]).stderr(Stdio::null()).status();
                     }
@@ -276,7 +289,8 @@ fn allow(wanted: &str, folder: &Path) -> Result<()> {
     if before.split_whitespace().any(|known| known == wanted) {
         return Ok(());
     }
-    fs::write(path, format!("{} {wanted}", before.trim())).map_err(Error::io("allowing a congestion control in", path))?;
+    fs::write(path, format!("{} {wanted}", before.trim()))
+        .map_err(Error::io("allowing a congestion control in", path))?;
     let kept = folder.join("allowed");
     fs::write(&kept, before).map_err(Error::io("writing", &kept))
 }

@@ -152,7 +152,8 @@ mod tests {
         let whole = packet(1000, 4500);
         let geometry = Geometry::of(&whole);
         assert_eq!(geometry.cut(&whole, 0, 5), whole);
-        let (first, second, last) = (geometry.cut(&whole, 0, 2), geometry.cut(&whole, 3, 4), geometry.cut(&whole, 4, 5));
+        let (first, second, last) =
+            (geometry.cut(&whole, 0, 2), geometry.cut(&whole, 3, 4), geometry.cut(&whole, 4, 5));
         assert_eq!(first[HEADER + 40..], whole[HEADER + 40..][..2000]);
         assert_eq!(second[HEADER + 40..], whole[HEADER + 40..][3000..4000]);
         assert_eq!(last[HEADER + 40..], whole[HEADER + 40..][4000..]);

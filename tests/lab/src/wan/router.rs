@@ -65,9 +65,14 @@ impl Direction {
         self.next_loss = if loss <= 0.0 {
             u64::MAX
         } else {
-            let uniform = (f64::from(u32::try_from(self.random.next() >> 32).unwrap_or(0)) + 0.5) / 4_294_967_296.0;
+            let uniform =
+                (f64::from(u32::try_from(self.random.next() >> 32).unwrap_or(0)) + 0.5) / 4_294_967_296.0;
             let count = (uniform.ln() / (1.0 - loss.min(0.999_999)).ln()).ceil().max(1.0);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and saturating is as good")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "positive, and saturating is as good"
+            )]
             let count = count as u64;
             count
         };
@@ -118,7 +123,9 @@ impl Direction {
 
     /// Hands over what has arrived by now.
     fn deliver(&mut self, to: &SyncDevice, now: Instant) {
-        while let Some((at, packet)) = self.under_way.pop_front_if(|(at, _)| *at <= now) {
+        while self.under_way.front().is_some_and(|(at, _)| *at <= now)
+            && let Some((at, packet)) = self.under_way.pop_front()
+        {
             self.counts.most_late = self.counts.most_late.max(now.duration_since(at));
             // An end that takes nothing is one that is being taken down.
             let _ = to.send(&packet);
@@ -170,7 +177,8 @@ pub(super) fn route(
             continue;
         }
         let now = Instant::now();
-        let next = directions.iter().filter_map(|direction| direction.under_way.front().map(|(at, _)| *at)).min();
+        let next =
+            directions.iter().filter_map(|direction| direction.under_way.front().map(|(at, _)| *at)).min();
         let wait = next.map_or(IDLE, |at| at.saturating_duration_since(now));
         if wait_for(devices, control, wait)?
             && let Ok((stream, _)) = control.accept()
@@ -202,7 +210,7 @@ fn answer(mut stream: UnixStream, conditions: &mut Conditions, directions: &mut 
         return true;
     }
     let mut go_on = true;
-    let reply = match text.trim().split_once(' ').unwrap_or((text.trim(), "")) {
+    let reply = match text.trim().split_once(' ').unwrap_or_else(|| (text.trim(), "")) {
         ("set", wanted) => match conditions.changed(wanted) {
             Ok(new) => {
                 *conditions = new;
@@ -248,7 +256,11 @@ mod tests {
 
     #[test]
     fn delay_and_rate_are_exact() {
-        let conditions = Conditions { rtt: Duration::from_millis(50), rate_bits: Some(8_000_000), ..Conditions::default() };
+        let conditions = Conditions {
+            rtt: Duration::from_millis(50),
+            rate_bits: Some(8_000_000),
+            ..Conditions::default()
+        };
         let mut direction = Direction::new(1, 0.0);
         let now = Instant::now();
         direction.free_at = now;
@@ -264,11 +276,8 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_dropped_and_losses_are_as_many_as_asked_for() {
-        let conditions = Conditions {
-            rate_bits: Some(8_000_000),
-            queue: Some(5000),
-            ..Conditions::default()
-        };
+        let conditions =
+            Conditions { rate_bits: Some(8_000_000), queue: Some(5000), ..Conditions::default() };
         let mut direction = Direction::new(1, 0.0);
         let now = Instant::now();
         direction.free_at = now;

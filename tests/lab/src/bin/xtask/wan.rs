@@ -98,7 +98,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             let make = Make { congestion_control: cc.clone(), mtu: *mtu, seed: *seed };
             wan.up(&conditions, &make, &mut router()?)?;
             println!("{conditions}");
-            println!("a is {}, b is {}; `cargo xtask wan exec a CMD` runs something there", End::A.address(), End::B.address());
+            println!(
+                "a is {}, b is {}; `cargo xtask wan exec a CMD` runs something there",
+                End::A.address(),
+                End::B.address()
+            );
             Ok(())
         }
         What::Set { like } => Ok(wan.set(&like.words())?),
