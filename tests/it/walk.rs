@@ -427,7 +427,9 @@ async fn when_no_server_is_left_each_folder_is_told() {
         }
         // All of the root's entries were in one block. Of the folders, some may have been listed before the end.
         assert_eq!(found, 600, "{errors:?}");
-        assert!(errors.len() > 100 && !errors.contains(&url), "{}", errors.len());
+        // The root's own listing had come, but its server may have ended before it said so: then that is told as well.
+        let folders = errors.len() - usize::from(errors.contains(&url));
+        assert!((100..=600).contains(&folders), "{folders}");
     }
 }
 

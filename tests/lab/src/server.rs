@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::wan::{End, Wan};
 use crate::watch::{self, Watched, poll_until};
 use crate::{Error, Pki, Result, packages, percent_encode};
 
@@ -64,6 +65,8 @@ pub struct Builder {
     pub(crate) nodes: usize,
     pub(crate) node_args: Vec<OsString>,
     pub(crate) is_node: bool,
+    /// The link at whose far end it is.
+    link: Option<Wan>,
 }
 
 impl Server {
@@ -189,7 +192,14 @@ impl Builder {
             nodes: 0,
             node_args: Vec::new(),
             is_node: false,
+            link: None,
         }
+    }
+
+    /// At the far end of a link that is up: clients have to run at the near one ([`Wan::command`]).
+    pub fn across(mut self, link: &Wan) -> Self {
+        self.link = Some(link.clone());
+        self
     }
 
     /// The certificate and key the server shows, for instance [`Pki::wrong_host_cert`].
@@ -267,7 +277,10 @@ impl Builder {
         let files = folder.path().join("files");
         fs::create_dir(&files).map_err(Error::io("making the folder", &files))?;
 
-        let mut command = Command::new(program);
+        let mut command = match &self.link {
+            Some(link) => link.command(End::B, &program),
+            None => Command::new(program),
+        };
         self.arguments(&mut command, folder.path())?;
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         // Neither the user's own settings nor the site's authorisation callouts have a say.
@@ -291,6 +304,7 @@ impl Builder {
             &self.folders,
         )?;
         let host = match (&self.login, self.ipv6) {
+            _ if self.link.is_some() => End::B.address(),
             (Login::Gsi, _) => "localhost",
             (_, false) => "127.0.0.1",
             (_, true) => "[::1]",
@@ -315,7 +329,11 @@ impl Builder {
         fs::write(&config, "").map_err(Error::io("writing", &config))?;
         command.arg("-c").arg(config);
         // In the foreground, one forked child for each connection, all on loopback.
-        let loopback = if self.ipv6 { "::1" } else { "127.0.0.1" };
+        let loopback = match (&self.link, self.ipv6) {
+            (Some(_), _) => End::B.address(),
+            (None, true) => "::1",
+            (None, false) => "127.0.0.1",
+        };
         command.args(["-s", "-control-interface", loopback, "-data-interface", loopback, "-home-dir", "/"]);
         // Unbuffered: what is logged is there to be read when a test fails.
         command.args(["-log-level", &self.log_level, "-log-module", "stdio:buffer=0"]);

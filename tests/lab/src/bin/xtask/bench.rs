@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use gridftp_lab::wan::{Conditions, End, Make, Wan};
 use gridftp_lab::{Pki, Server, Tree, packages, percent_encode, sha256_file, write_random};
 
 use crate::{deps, step};
@@ -27,6 +28,9 @@ pub(crate) struct Args {
     /// Under GSI instead of anonymous
     #[arg(long, global = true)]
     gsi: bool,
+    /// Over a link instead of loopback, like "rtt=50ms rate=1gbit loss=0.1%"; needs root
+    #[arg(long, global = true, value_name = "WORDS", conflicts_with = "gsi")]
+    wan: Option<String>,
     /// The size of the large file
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..))]
     mib: u64,
@@ -66,7 +70,7 @@ enum What {
 /// Measures and prints the table.
 pub(crate) fn run(args: &Args) -> Result<()> {
     deps::ensure(deps::Wanted::Programs)?;
-    let lab = Lab::new(args.gsi)?;
+    let lab = Lab::new(args)?;
     match args.what {
         None | Some(What::Large) => large(args, &lab),
         Some(What::Small { count, bytes }) => small(args, &lab, count, bytes),
@@ -78,23 +82,29 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 struct Lab {
     // Dropped first, as it may still write to the folder.
     server: Server,
+    link: Option<Link>,
     pki: Option<Pki>,
     shm: tempfile::TempDir,
     peer: PathBuf,
 }
 
 impl Lab {
-    fn new(gsi: bool) -> Result<Self> {
+    fn new(args: &Args) -> Result<Self> {
         let peer = packages::URL_COPY.program()?;
         let shm = tempfile::Builder::new()
             .prefix("gridftp-bench-")
             .tempdir_in("/dev/shm")
             .context("making a folder in /dev/shm, where the files are to be")?;
-        let pki = if gsi { Some(Pki::try_new()?) } else { None };
+        let pki = if args.gsi { Some(Pki::try_new()?) } else { None };
+        let link = args.wan.as_deref().map(Link::up).transpose()?;
         let builder = pki.as_ref().map_or_else(Server::anonymous, Server::gsi);
+        let builder = match &link {
+            Some(Link(wan)) => builder.across(wan),
+            None => builder,
+        };
         // As in production: no line for each connection.
         let server = builder.log_level("ERROR").try_start()?;
-        Ok(Self { server, pki, shm, peer })
+        Ok(Self { server, link, pki, shm, peer })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -106,7 +116,10 @@ impl Lab {
     }
 
     fn command(&self, program: &Path, args: &[&str]) -> Command {
-        let mut command = Command::new(program);
+        let mut command = match &self.link {
+            Some(Link(wan)) => wan.command(End::A, program),
+            None => Command::new(program),
+        };
         command.args(args);
         if let Some(pki) = &self.pki {
             command.envs(pki.env());
@@ -125,6 +138,27 @@ impl Lab {
             );
         }
         Ok(())
+    }
+}
+
+/// A link that is taken down at the end.
+struct Link(Wan);
+
+impl Link {
+    fn up(words: &str) -> Result<Self> {
+        let conditions = Conditions::default().changed(words).map_err(anyhow::Error::msg)?;
+        let wan = Wan::named("bench")?;
+        wan.up(&conditions, &Make::default(), &mut crate::wan::router()?)?;
+        println!("Over a link: {conditions}");
+        Ok(Self(wan))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.down() {
+            eprintln!("the link cannot be taken down: {error}");
+        }
     }
 }
 
