@@ -31,6 +31,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// What TCP may have under way, in bytes: enough for 10 Gbit/s over 200 ms.
 const TCP_MEMORY: u64 = 256 << 20;
 
+/// Where `ip netns exec` looks for files that take the place of those in /etc.
+const NAMES: &str = "/etc/netns";
+
 const ALLOWED: &str = "/proc/sys/net/ipv4/tcp_allowed_congestion_control";
 
 /// One of the two ends.
@@ -132,7 +135,14 @@ impl Wan {
     fn bring_up(&self, conditions: &Conditions, make: &Make, router: &mut Command) -> Result<()> {
         allow(&make.congestion_control, &self.folder())?;
         for end in [End::A, End::B] {
-            ip(&["netns", "add", &self.namespace(end)])?;
+            let namespace = self.namespace(end);
+            // Read by `ip netns exec`: a server asks what its own address is called, and does not start without an answer.
+            let folder = Path::new(NAMES).join(&namespace);
+            fs::create_dir_all(&folder).map_err(Error::io("making", &folder))?;
+            let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
+            let names = format!("{} wan-a\n{} wan-b\n{hosts}", End::A.address(), End::B.address());
+            fs::write(folder.join("hosts"), names).map_err(Error::io("writing into", &folder))?;
+            ip(&["netns", "add", &namespace])?;
         }
         let log = self.folder().join("log");
         let output = fs::File::create(&log).map_err(Error::io("creating", &log))?;
@@ -249,6 +259,7 @@ impl Wan {
         let _ = self.say("end");
         for end in [End::A, End::B] {
             let namespace = self.namespace(end);
+            let _ = fs::remove_dir_all(Path::new(NAMES).join(&namespace));
             if !Path::new("/run/netns").join(&namespace).exists() {
                 continue;
             }
@@ -269,6 +280,8 @@ impl Wan {
             }
             ip(&["netns", "del", &namespace])?;
         }
+        // Unless somebody else has something there.
+        let _ = fs::remove_dir(NAMES);
         if let Ok(before) = fs::read_to_string(self.folder().join("allowed")) {
             let _ = fs::write(ALLOWED, before);
         }
