@@ -5,14 +5,15 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::server::user_name;
-use crate::watch::{Watched, poll_until};
+use crate::watch::{Watched, poll_until, wait_for_end};
 use crate::{Error, Result, packages};
 
 /// How long the daemons may take until all nodes are idle.
@@ -21,13 +22,33 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long jobs that are cancelled at the end may take to be gone.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
+/// Ends whatever has `$1` in its environment, and then, if the owner did not live to say a word, removes the folder `$2`.
+/// It looks until it finds nothing, as what it sees may start another one before it is ended.
+const GUARD: &str = "\
+trap '' INT TERM HUP
+read -r word
+rounds=0
+found=1
+while [ $found = 1 ] && [ $rounds -lt 50 ]; do
+    found=0
+    rounds=$((rounds + 1))
+    # Those that are gone by now, and those of other users, cannot be read.
+    for file in $(grep -lzxFe \"$1\" /proc/[0-9]*/environ 2>/dev/null); do
+        pid=${file#/proc/}
+        kill -s KILL \"${pid%/environ}\" 2>/dev/null && found=1
+    done
+    [ $found = 0 ] || sleep 0.1
+done
+[ \"$word\" = done ] || rm -rf -- \"$2\"";
+
 /// A running Slurm. Dropping it ends its jobs and daemons; so does the end of this process, however it comes.
 #[derive(Debug)]
 pub struct Slurm {
-    // Dropped in this order: the daemons, then munge, then the folder they all write to.
+    // Dropped in this order: the daemons, then munge, then what is left of jobs, then the folder they all write to.
     _nodes: Vec<Watched>,
     _controller: Watched,
     _munge: Watched,
+    _guard: Guard,
     folder: TempDir,
     libraries: PathBuf,
 }
@@ -58,6 +79,7 @@ impl Slurm {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755))
             .map_err(Error::io("opening the folder", dir))?;
         configure(dir, nodes)?;
+        let guard = Guard::spawn(dir)?;
         let start = |program: &Path, name: &str, args: &[&str]| -> Result<Watched> {
             let mut command = Command::new(program);
             command.args(args).current_dir(dir);
@@ -103,7 +125,14 @@ impl Slurm {
             daemons.push(start(&node, &name, &["-D", "-N", &name])?);
         }
         let libraries = submit.parent().map(Path::to_owned).unwrap_or_default();
-        let slurm = Self { _nodes: daemons, _controller: controller, _munge: munge, folder, libraries };
+        let slurm = Self {
+            _nodes: daemons,
+            _controller: controller,
+            _munge: munge,
+            _guard: guard,
+            folder,
+            libraries,
+        };
         let all_idle = || {
             let states = slurm.command("sinfo").args(["-h", "-N", "-o", "%t"]).output();
             states.is_ok_and(|states| {
@@ -222,6 +251,43 @@ impl Drop for Slurm {
     }
 }
 
+/// Ends what the daemons leave behind. Each step of a job is in a session of its own and outlives the daemon that started
+/// it, so that ending the daemons' groups is not enough; but all inherit `SLURM_CONF`, which no other Slurm shares.
+#[derive(Debug)]
+struct Guard {
+    shell: Child,
+    pipe: Option<ChildStdin>,
+}
+
+impl Guard {
+    fn spawn(dir: &Path) -> Result<Self> {
+        let mark = format!("SLURM_CONF={}", dir.join("slurm.conf").display());
+        // In a group of its own, so that Ctrl-C at a terminal does not end it before its work is done.
+        let mut shell = Command::new("/bin/sh")
+            .args(["-c", GUARD, "guard", &mark])
+            .arg(dir)
+            .env_remove("SLURM_CONF")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map_err(|source| Error::Io { what: "starting /bin/sh for the guard".into(), source })?;
+        let pipe = shell.stdin.take();
+        Ok(Self { shell, pipe })
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(mut pipe) = self.pipe.take() {
+            // A guard that somebody killed cannot be told, and need not be.
+            let _ = pipe.write_all(b"done\n");
+        }
+        wait_for_end(&mut self.shell);
+    }
+}
+
 #[track_caller]
 fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|e| panic!("starting {command:?}: {e}"));
@@ -309,6 +375,68 @@ fn logs(dir: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Set for a process of this test program that is to be killed while its Slurm runs a job.
+    const OWNER: &str = "GRIDFTP_LAB_SLURM_OWNER";
+
+    /// The processes of the Slurm in this folder; those that ended and were not reaped have no environment.
+    fn processes(dir: &Path) -> Vec<PathBuf> {
+        let mark = format!("SLURM_CONF={}", dir.join("slurm.conf").display());
+        let is_of_it = |path: &PathBuf| {
+            let environ = fs::read(path.join("environ")).unwrap_or_default();
+            environ.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+        };
+        fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()).filter(is_of_it).collect()
+    }
+
+    /// Starts a Slurm with jobs that do not listen to TERM, and waits until they run.
+    fn with_stubborn_jobs() -> Slurm {
+        let slurm = Slurm::start(2);
+        let script = "trap '' TERM\necho > up.$SLURM_ARRAY_TASK_ID\nwhile :; do sleep 0.1; done";
+        slurm.submit(script, &["--array=0-1"]);
+        let run = || (0..2).all(|task| slurm.dir().join(format!("up.{task}")).exists());
+        assert!(poll_until(Duration::from_secs(60), run), "{}", logs(slurm.dir()));
+        slurm
+    }
+
+    #[test]
+    fn nothing_is_left_when_it_is_dropped() {
+        let slurm = with_stubborn_jobs();
+        let dir = slurm.dir().to_owned();
+        assert!(!processes(&dir).is_empty());
+        drop(slurm);
+        assert_eq!(processes(&dir), Vec::<PathBuf>::new());
+        assert!(!dir.exists());
+    }
+
+    #[test]
+    fn nothing_is_left_when_its_owner_is_killed() {
+        let told = |path: &Path| fs::read_to_string(path).ok().filter(|text| text.ends_with('\n'));
+        if let Some(path) = std::env::var_os(OWNER) {
+            let slurm = with_stubborn_jobs();
+            fs::write(path, format!("{}\n", slurm.dir().display())).unwrap();
+            std::thread::sleep(Duration::from_secs(600));
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dir");
+        let mut owner = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "slurm::tests::nothing_is_left_when_its_owner_is_killed"])
+            .env(OWNER, &path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let began = poll_until(Duration::from_secs(150), || {
+            told(&path).is_some() || !matches!(owner.try_wait(), Ok(None))
+        });
+        // Killed in any case, so that a failure leaves nothing either.
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        let dir = PathBuf::from(told(&path).filter(|_| began).expect("the owner's Slurm runs").trim_end());
+        let gone = || processes(&dir).is_empty() && !dir.exists();
+        assert!(poll_until(Duration::from_secs(30), gone), "{:?}", processes(&dir));
+    }
 
     #[test]
     fn arrays_run_and_signals_arrive() {

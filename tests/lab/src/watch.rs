@@ -127,7 +127,8 @@ pub fn ended_within(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     ended
 }
 
-fn wait_for_end(child: &mut Child) {
+/// Waits for a program that is about to end.
+pub(crate) fn wait_for_end(child: &mut Child) {
     poll_until(END_LIMIT, || !matches!(child.try_wait(), Ok(None)));
 }
 

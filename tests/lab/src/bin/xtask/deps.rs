@@ -77,6 +77,12 @@ pub(crate) fn ensure(wanted: Wanted) -> Result<()> {
             "(Some systems start a newly installed GridFTP server on port 2811. The lab does not use it.)"
         );
     }
+    // Slurm's own services do nothing before somebody configures them.
+    if components.iter().any(|c| std::ptr::eq(*c, &packages::MUNGE)) {
+        println!(
+            "(Some systems start a newly installed munge. The lab does not use it, and needs no systemd.)"
+        );
+    }
     for mut command in commands {
         let result = step::run(command.stdin(Stdio::null()));
         // A mirror out of order need not matter: whether the packages came is what counts.
