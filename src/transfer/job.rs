@@ -164,12 +164,6 @@ impl Job {
         self.queue.done();
     }
 
-    /// Whether a file that failed is tried again, from there or from another place.
-    pub(super) fn goes_on(&self, item: &Item, error: &Error, new_bytes: bool) -> bool {
-        let tries = if new_bytes { 1 } else { item.tries + 1 };
-        self.stopped().is_none() && (self.retries(item, error, tries) || self.has_other_source(item, error))
-    }
-
     fn retries(&self, item: &Item, error: &Error, tries: u32) -> bool {
         let retry = &self.choices.retry;
         let now = Instant::now();
@@ -183,28 +177,44 @@ impl Job {
     }
 
     /// A file was not moved: it is tried again, or has failed. `new_bytes` says that the attempt brought some.
-    pub(super) fn failed(&self, mut item: Item, error: Error, new_bytes: bool) {
+    pub(super) fn failed(&self, item: Item, error: Error, new_bytes: bool) {
+        if let Some(item) = self.again(item, &error, new_bytes) {
+            self.gave_up(&item, error);
+        }
+    }
+
+    /// Has a file that failed tried again, from there or from another place; or gives it back, if that is not to be.
+    pub(super) fn again(&self, mut item: Item, error: &Error, new_bytes: bool) -> Option<Item> {
         let refused_for_now = error.is_transient() && error.reply().is_some_and(Reply::is_transient_negative);
         if refused_for_now || matches!(error.kind(), ErrorKind::ServerBusy | ErrorKind::TooManyOpenFiles) {
             self.busy.fetch_add(1, Ordering::Relaxed);
         }
         item.first_failure.get_or_insert_with(Instant::now);
         item.tries = if new_bytes { 1 } else { item.tries + 1 };
-        if self.stopped().is_none() && self.retries(&item, &error, item.tries) {
-            tracing::debug!(path = %crate::error::Escaped(&item.path), %error, tries = item.tries, "a file is tried again");
+        if self.stopped().is_some() {
+            return Some(item);
+        }
+        let shown = crate::error::Escaped(&item.path);
+        if self.retries(&item, error, item.tries) {
+            tracing::debug!(path = %shown, %error, tries = item.tries, "a file is tried again");
             self.tally.retried();
             let pause = self.choices.retry.pause(item.tries + 1);
             let small = item.size.is_some_and(|size| size <= SMALL) && item.half.is_none();
             self.queue.again(item, small, pause);
-            return;
+            return None;
         }
-        if self.stopped().is_none() && self.has_other_source(&item, &error) {
-            tracing::debug!(path = %crate::error::Escaped(&item.path), %error, "a file is tried from another place");
+        if self.has_other_source(&item, error) {
+            tracing::debug!(path = %shown, %error, "a file is tried from another place");
             item.source += 1;
             (item.tries, item.first_failure, item.alone) = (0, None, true);
             self.queue.put_back(item, false);
-            return;
+            return None;
         }
+        Some(item)
+    }
+
+    /// A file is not copied in this transfer.
+    pub(super) fn gave_up(&self, item: &Item, error: Error) {
         if error.kind() == ErrorKind::Aborted && self.stopped() == Some(Stop::Aborted) {
             self.tally.skipped(&item.path, ReportKind::File, SkipReason::Aborted, item.size);
         } else {

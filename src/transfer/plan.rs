@@ -143,10 +143,19 @@ fn sort(job: &Job, found: Found, folders: &mut Vec<Found>, files: &mut Vec<Item>
     let kind = facts.kind;
     job.tally.found((what == What::File).then_some(size));
     let is_dir = matches!(what, What::Folder | What::Loop);
-    if !path.is_empty() && !job.choices.filter.takes(&path, is_dir) {
+    let own_name;
+    let told_by = if path.is_empty() && what == What::File {
+        own_name = name_of_root(job);
+        &own_name
+    } else {
+        &path
+    };
+    if !told_by.is_empty() && !job.choices.filter.takes(told_by, is_dir) {
         return job.tally.skipped(&path, kind, SkipReason::Excluded, size);
     }
-    if matches!(what, What::File | What::Link(_)) && !is_ours(job, &path) {
+    if matches!(what, What::File | What::Link(_))
+        && job.choices.shard.is_some_and(|shard| !shard.has(told_by))
+    {
         return job.tally.skipped(&path, kind, SkipReason::OtherShard, size);
     }
     match what {
@@ -174,15 +183,13 @@ fn sort(job: &Job, found: Found, folders: &mut Vec<Found>, files: &mut Vec<Item>
     }
 }
 
-/// Whether a file is in this process's share.
-fn is_ours(job: &Job, path: &[u8]) -> bool {
-    let Some(shard) = job.choices.shard else { return true };
-    // A file that is copied by itself has no path below the root: its name tells.
-    let own_name = || match &job.sources[0] {
+/// A file that is copied by itself has no path below the root: its name tells, to filters and shares.
+fn name_of_root(job: &Job) -> Vec<u8> {
+    let name = match &job.sources[0] {
         End::Local(local) => Location::Local(local.root.clone()).file_name().map(<[u8]>::to_vec),
         End::Remote(remote) => remote.root.file_name().map(<[u8]>::to_vec),
     };
-    if path.is_empty() { shard.has(&own_name().unwrap_or_default()) } else { shard.has(path) }
+    name.unwrap_or_default()
 }
 
 fn remember_folder(job: &Job, found: &Found) {

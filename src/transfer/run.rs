@@ -24,6 +24,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// How often what was done is made durable, where there is a journal.
 const CHECKPOINT: Duration = Duration::from_secs(15);
 
+/// How long what is half there is removed, at the end of a transfer that was stopped; a mute server would take a time limit
+/// for each file.
+const CLEARING: Duration = Duration::from_secs(10);
+
 /// What was asked for, checked.
 #[derive(Debug)]
 pub(super) struct Order {
@@ -135,8 +139,10 @@ async fn whole(job: Arc<Job>, root: Root0) -> Result<()> {
         return Err(Error::new(ErrorKind::Internal, crate::error::Phase::Input, message));
     }
     if let Some(stop) = job.stopped() {
+        let until = Instant::now() + CLEARING;
         for mut item in job.queue.drain() {
-            super::large::discard_half(&job, &mut item).await;
+            // One after the other: only what was begun and waits for another try has a half file.
+            let _ = tokio::time::timeout_at(until, super::large::discard_half(&job, &mut item)).await;
             left_over(&job, &item.path, item.size, stop);
         }
     }

@@ -60,6 +60,19 @@ async fn only_the_paths_that_were_named() {
         report.check().unwrap();
         assert_eq!(copied(&report).len(), 31);
     }
+    // What lies below a folder that is named is copied with it, and once.
+    for paths in [["sub", "sub/g1", "sub/deep/h"], ["sub/deep/h", "sub/g1", "sub"]] {
+        let to = here.path().join(format!("nested{}", paths[0].len()));
+        let report = client.transfer(server.url("from"), &to).recursive(true).paths(paths).await.unwrap();
+        report.check().unwrap();
+        let all: Vec<_> = report.entries().map(|entry| entry.path).collect();
+        assert_eq!(all.len(), 33, "{all:?}");
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 33, "{all:?}");
+    }
+    // Below something that is no folder nothing can be, and that is told.
+    let report = client.transfer(server.url("from"), here.path().join("x")).recursive(true);
+    let report = report.paths(["f1", "f1/x"]).await.unwrap();
+    assert_eq!((report.counts().files, report.counts().failed), (1, 1));
     // To a server.
     let from = server.dir().join("from");
     let report = client.transfer(&from, server.url("up")).paths(["f3", "sub/g4"]).await.unwrap();

@@ -24,6 +24,18 @@ fn names(root: &Path) -> BTreeSet<String> {
 }
 
 #[tokio::test]
+async fn a_filter_is_heard_for_a_single_file_too() {
+    let client = anonymous();
+    let server = Server::anonymous().start();
+    plant(&server.dir(), &["a.tmp"]);
+    let here = tempfile::tempdir().unwrap();
+    let filter = Filter::new().exclude("*.tmp").unwrap();
+    let report = client.transfer(server.url("a.tmp"), here.path().join("b")).filter(filter).await.unwrap();
+    assert!(matches!(report.entries().next().unwrap().outcome, Outcome::Skipped(SkipReason::Excluded)));
+    assert_eq!(fs::read_dir(here.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn filters_globs_and_what_they_leave_out() {
     let client = anonymous();
     let server = Server::anonymous().start();

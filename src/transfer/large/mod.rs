@@ -63,10 +63,10 @@ pub(super) async fn alone(job: &Arc<Job>, mut item: Item) {
     match moved {
         Ok(Moved { bytes, checksum }) => job.copied(&item, bytes, checksum),
         Err(Broken { error, new_bytes }) => {
-            if !job.goes_on(&item, &error, new_bytes) {
+            if let Some(mut item) = job.again(item, &error, new_bytes) {
                 discard_half(job, &mut item).await;
+                job.gave_up(&item, error);
             }
-            job.failed(item, error, new_bytes);
         }
     }
 }

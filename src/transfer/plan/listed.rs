@@ -1,6 +1,7 @@
 //! Paths that were named one by one: nothing is listed, the source is asked about each of them.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -17,23 +18,52 @@ use crate::transfer::{End, Facts};
 /// A path, and what the source says of it.
 type Answer = (Vec<u8>, Result<Option<Facts>>);
 
+/// What is known of the folders, so that each is told, made and walked once.
+#[derive(Default)]
+struct Folders {
+    /// Folders that are told already: named ones, and those above what was named.
+    told: HashSet<Vec<u8>>,
+    /// Named folders that are walked: whatever lies below is found there.
+    walked: HashSet<Vec<u8>>,
+}
+
+impl Folders {
+    fn covers(&self, path: &[u8]) -> bool {
+        !self.walked.is_empty() && above(path).any(|above| self.walked.contains(above))
+    }
+}
+
+/// The folders above a path, from the top.
+fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..at])
+}
+
 pub(super) async fn plan(job: &Arc<Job>, paths: &[Vec<u8>]) {
-    let mut made = HashSet::new();
-    let mut seen = HashSet::new();
+    let mut paths = paths.to_vec();
+    if job.choices.recursive {
+        // A folder comes before what is named below it, which would be copied twice otherwise.
+        paths.sort_unstable();
+    }
+    let (mut folders, mut seen) = (Folders::default(), HashSet::new());
     for paths in paths.chunks(BATCH) {
         if job.stopped().is_some() {
             return;
         }
-        let mut found = Vec::new();
-        let mut folders = Vec::new();
-        for (path, facts) in facts(job, paths).await {
-            // Named twice is copied once.
-            if seen.insert(path.clone()) {
-                sort(job, path, facts, &mut made, &mut found, &mut folders);
+        // Named twice is copied once.
+        let mut asked = Vec::new();
+        for path in paths {
+            if !folders.covers(path) && seen.insert(path.clone()) {
+                asked.push(path.clone());
+            }
+        }
+        let (mut found, mut to_walk) = (Vec::new(), Vec::new());
+        for (path, facts) in facts(job, &asked).await {
+            if !folders.covers(&path) {
+                sort(job, path, facts, &mut folders, &mut found, &mut to_walk);
             }
         }
         batch(job, found).await;
-        for folder in folders {
+        for folder in to_walk {
             below(job, &folder).await;
         }
     }
@@ -43,9 +73,9 @@ fn sort(
     job: &Job,
     path: Vec<u8>,
     facts: Result<Option<Facts>>,
-    made: &mut HashSet<Vec<u8>>,
+    folders: &mut Folders,
     found: &mut Vec<Result<Found, super::Unseen>>,
-    folders: &mut Vec<Vec<u8>>,
+    to_walk: &mut Vec<Vec<u8>>,
 ) {
     let facts = match facts {
         Ok(Some(facts)) => facts,
@@ -68,24 +98,23 @@ fn sort(
         ReportKind::Link => What::LeftOutLink,
         ReportKind::Special => What::Special,
     };
-    if what == What::Folder {
-        if !job.choices.recursive {
-            job.tally.found(None);
-            return job.tally.skipped(&path, ReportKind::Folder, SkipReason::Folder, None);
-        }
-        if !job.choices.filter.takes(&path, true) {
-            job.tally.found(None);
-            return job.tally.skipped(&path, ReportKind::Folder, SkipReason::Excluded, None);
-        }
-        folders.push(path.clone());
-        made.insert(path.clone());
+    if what == What::Folder && !job.choices.recursive {
+        job.tally.found(None);
+        return job.tally.skipped(&path, ReportKind::Folder, SkipReason::Folder, None);
     }
-    for (at, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
-        let above = &path[..at];
-        if made.insert(above.to_vec()) {
+    for above in above(&path) {
+        if folders.told.insert(above.to_vec()) {
             let facts = Facts { kind: ReportKind::Folder, size: None, modified: None, mode: None };
             found.push(Ok(Found { path: above.to_vec(), what: What::Folder, facts }));
         }
+    }
+    if what == What::Folder {
+        // A filter that leaves it out is heard in the batch.
+        if job.choices.filter.takes(&path, true) {
+            to_walk.push(path.clone());
+            folders.walked.insert(path.clone());
+        }
+        folders.told.insert(path.clone());
     }
     found.push(Ok(Found { path, what, facts }));
 }
@@ -110,42 +139,43 @@ fn missing(job: &Job, path: &[u8]) -> Error {
 /// Asks about all of them, many at a time.
 async fn facts(job: &Arc<Job>, paths: &[Vec<u8>]) -> Vec<Answer> {
     if let End::Local(local) = &job.sources[0] {
-        let paths: Vec<_> = paths.iter().map(|path| (path.clone(), local.path(path))).collect();
+        let places: Vec<_> = paths.iter().map(|path| local.path(path)).collect();
         let looking = blocking(move || {
-            let look = |(path, place): (Vec<u8>, std::path::PathBuf)| {
-                let facts = local::facts_of_source(&place).map(|facts| facts.map(of_local));
-                (path, facts)
-            };
-            Ok(paths.into_iter().map(look).collect())
+            let look = |place: PathBuf| local::facts_of_source(&place).map(|facts| facts.map(of_local));
+            Ok(places.into_iter().map(look).collect::<Vec<_>>())
         });
-        return looking.await.unwrap_or_default();
+        return match looking.await {
+            Ok(facts) => paths.iter().cloned().zip(facts).collect(),
+            Err(error) => paths.iter().map(|path| (path.clone(), Err(error.clone()))).collect(),
+        };
     }
-    let mut answers: Vec<Option<Answer>> = paths.iter().map(|_| None).collect();
+    let mut answers: Vec<_> = paths.iter().map(|path| (path.clone(), Err(unanswered()))).collect();
     let mut asking = JoinSet::new();
+    let mut keep = |answer| {
+        if let Ok((number, facts)) = answer
+            && let Some::<&mut Answer>((_, place)) = answers.get_mut::<usize>(number)
+        {
+            *place = facts;
+        }
+    };
     for (number, path) in paths.iter().enumerate() {
         if asking.len() >= QUESTIONS
-            && let Some(Ok((number, answer))) = asking.join_next().await
+            && let Some(answer) = asking.join_next().await
         {
-            keep(&mut answers, number, answer);
+            keep(answer);
         }
         let (job, path) = (Arc::clone(job), path.clone());
-        asking.spawn(async move {
-            let facts = remote_facts(&job, &path).await;
-            (number, (path, facts))
-        });
+        asking.spawn(async move { (number, remote_facts(&job, &path).await) });
     }
     while let Some(answer) = asking.join_next().await {
-        if let Ok((number, answer)) = answer {
-            keep(&mut answers, number, answer);
-        }
+        keep(answer);
     }
-    answers.into_iter().flatten().collect()
+    answers
 }
 
-fn keep(answers: &mut [Option<Answer>], number: usize, answer: Answer) {
-    if let Some(place) = answers.get_mut(number) {
-        *place = Some(answer);
-    }
+/// What is told of a path whose question went wrong on our side.
+fn unanswered() -> Error {
+    Error::new(ErrorKind::Internal, Phase::Input, "the task that asks about a path has panicked")
 }
 
 async fn remote_facts(job: &Job, path: &[u8]) -> Result<Option<Facts>> {
