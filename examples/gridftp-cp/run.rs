@@ -167,7 +167,7 @@ impl Run {
         let whole = match &target {
             Target::Stdout => None,
             Target::Local(target) => match target.way {
-                local::Way::Rename { .. } => Some(Location::Local(target.path.clone())),
+                local::Way::Rename { .. } | local::Way::Discard => Some(Location::Local(target.path.clone())),
                 _ => None,
             },
             Target::Remote(target) => match target.way {

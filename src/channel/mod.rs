@@ -1,9 +1,10 @@
-//! Data channels as a session sees them: C's where something is sent, protected, or a stream; our own where blocks are
-//! received from a peer that nobody has authenticated.
+//! Data channels as a session sees them: C's where something is sent or protected; our own where data is received from a peer
+//! that nobody has authenticated.
 //!
 //! In extended block mode a peer can abort the process inside the C library: 17 bytes are enough (C7, C8). So what is
-//! received that way without data channel authentication is received here, by tasks of the session's runtime. Both kinds look
-//! the same from outside, and for both it is checked here that no byte of a file comes twice.
+//! received that way without data channel authentication is received here, by tasks of the session's runtime. A stream is received
+//! here as well, because that is faster: its reader reads the socket itself, or has the kernel move the bytes to a file. All
+//! kinds look the same from outside, and it is checked here that no byte of a file comes twice.
 //!
 //! Never here: FTP commands and replies, deadlines, what a file's bytes are for, C.
 
@@ -13,11 +14,13 @@ mod listen;
 mod port;
 mod receiver;
 mod socket;
+mod stream;
 
 #[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -40,6 +43,7 @@ pub(crate) struct DataPort {
 enum Kind {
     C(engine::DataPort),
     Own(port::Port),
+    Stream(stream::Port),
 }
 
 /// Has C receive everything, as it did before there was a receiver of our own: to show what that prevents.
@@ -63,15 +67,13 @@ impl DataPort {
     /// A new port. Nothing waits; what fails is told by the first operation on it.
     pub(crate) fn open(engine: &Engine, settings: PortSettings, direction: Direction) -> Self {
         let extended_block = settings.extended_block;
-        // In extended block mode whoever receives listens, so ours never connects.
-        let own = extended_block
-            && direction == Direction::Read
-            && matches!(settings.security, PortSecurity::None)
-            && !c_receives();
-        let kind = if own {
-            Kind::Own(port::Port::new(engine, settings))
-        } else {
-            Kind::C(engine::DataPort::open(engine, settings))
+        let own =
+            direction == Direction::Read && matches!(settings.security, PortSecurity::None) && !c_receives();
+        let kind = match (own, extended_block) {
+            // In extended block mode whoever receives listens, so ours never connects; in stream mode it always does.
+            (true, true) => Kind::Own(port::Port::new(engine, settings)),
+            (true, false) => Kind::Stream(stream::Port::new(engine, settings)),
+            (false, _) => Kind::C(engine::DataPort::open(engine, settings)),
         };
         Self { kind, extended_block }
     }
@@ -86,20 +88,28 @@ impl DataPort {
         match &mut self.kind {
             Kind::C(port) => port.listen_all(on, stripes).await,
             Kind::Own(port) => port.listen_all(on, stripes),
+            Kind::Stream(_) => Err(Failure::new(
+                engine::FailureKind::Other,
+                "a stream is connected to its server, not waited for",
+            )),
         }
     }
 
     /// Notes the address, or in striped mode the addresses, to connect to.
     pub(crate) fn peers(&self, addresses: Vec<SocketAddr>) {
-        if let Kind::C(port) = &self.kind {
-            port.peers(addresses);
+        match &self.kind {
+            Kind::C(port) => port.peers(addresses),
+            Kind::Stream(port) => port.peers(&addresses),
+            Kind::Own(_) => {}
         }
     }
 
     /// Starts connecting, or accepting, before a run.
     pub(crate) fn connect(&self, direction: Direction) {
-        if let Kind::C(port) = &self.kind {
-            port.connect(direction);
+        match &self.kind {
+            Kind::C(port) => port.connect(direction),
+            Kind::Stream(port) => port.connect(),
+            Kind::Own(_) => {}
         }
     }
 
@@ -108,6 +118,7 @@ impl DataPort {
         match &self.kind {
             Kind::C(port) => port.check().await,
             Kind::Own(port) => port.check(),
+            Kind::Stream(port) => port.check(),
         }
     }
 
@@ -116,10 +127,10 @@ impl DataPort {
         matches!(&self.kind, Kind::Own(port) if port.check().is_err())
     }
 
-    /// Whether anybody has ever connected to a port of our own; of C's nobody knows, and they count as reached.
+    /// Whether anybody has ever connected to a port of our own; of others nobody asks, and they count as reached.
     pub(crate) fn is_reached(&self) -> bool {
         match &self.kind {
-            Kind::C(_) => true,
+            Kind::C(_) | Kind::Stream(_) => true,
             Kind::Own(port) => port.is_reached(),
         }
     }
@@ -129,6 +140,7 @@ impl DataPort {
         let source = match &self.kind {
             Kind::C(port) => Source::C(port.read(window)),
             Kind::Own(port) => Source::Own(port.read(window)),
+            Kind::Stream(port) => Source::Stream(port.read()),
         };
         ReadRun { source, ledger: self.extended_block.then(Ledger::default) }
     }
@@ -138,6 +150,7 @@ impl DataPort {
         match &self.kind {
             Kind::C(port) => port.write(window),
             Kind::Own(port) => port.write(),
+            Kind::Stream(port) => port.write(),
         }
     }
 }
@@ -154,6 +167,7 @@ pub(crate) struct ReadRun {
 enum Source {
     C(engine::ReadRun),
     Own(port::Run),
+    Stream(stream::Run),
     /// What came could not be believed; the rest is not heard.
     Given,
 }
@@ -173,6 +187,7 @@ impl ReadRun {
         let arrival = match &mut self.source {
             Source::C(run) => run.poll_next(cx),
             Source::Own(run) => run.poll_next(cx),
+            Source::Stream(run) => run.poll_next(cx),
             Source::Given => return Poll::Ready(Ok(None)),
         };
         arrival.map(|arrival| self.note(arrival))
@@ -183,9 +198,36 @@ impl ReadRun {
         let arrival = match &mut self.source {
             Source::C(run) => run.try_next(),
             Source::Own(run) => run.try_next(),
+            Source::Stream(run) => match run.poll_next(&mut Context::from_waker(std::task::Waker::noop())) {
+                Poll::Ready(arrival) => Some(arrival),
+                Poll::Pending => None,
+            },
             Source::Given => return Some(Ok(None)),
         };
         arrival.map(|arrival| self.note(arrival))
+    }
+
+    /// Whether bytes can go into a pipe without coming here.
+    pub(crate) fn can_splice(&self) -> bool {
+        matches!(self.source, Source::Stream(_))
+    }
+
+    /// Moves what has arrived into an empty pipe, at most so many bytes, and tells `(offset, count)`; as [`Self::poll_next`]
+    /// otherwise. Only for a run that [can](Self::can_splice).
+    pub(crate) fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: BorrowedFd<'_>,
+        most: usize,
+    ) -> Poll<Result<Option<(u64, usize)>, Failure>> {
+        fork::check_engine()?;
+        match &mut self.source {
+            Source::Stream(run) => run.poll_splice(cx, pipe, most),
+            _ => Poll::Ready(Err(Failure::new(
+                engine::FailureKind::Other,
+                "these bytes cannot go into a pipe",
+            ))),
+        }
     }
 
     /// For those who read in order: no byte from `offset` on is taken for now, as far as whole MiB go, so that connections that

@@ -88,7 +88,18 @@ struct State {
 
 /// Counts a port for as long as anything of it is there.
 #[derive(Debug)]
-struct Open(Arc<Counters>);
+pub(super) struct Open(Arc<Counters>);
+
+impl Open {
+    pub(super) fn new(counters: &Arc<Counters>) -> Self {
+        counters.ports.add(1);
+        Self(Arc::clone(counters))
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.0
+    }
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -97,7 +108,7 @@ impl Drop for Open {
 }
 
 /// The blocks of all receivers.
-fn pool(counters: &Arc<Counters>) -> Pool {
+pub(super) fn pool(counters: &Arc<Counters>) -> Pool {
     static POOL: OnceLock<Pool> = OnceLock::new();
     POOL.get_or_init(|| Pool::new(BLOCK_BYTES, Arc::clone(counters))).clone()
 }
@@ -113,11 +124,10 @@ impl Receiver {
             pool: pool(&counters),
             counters: Arc::clone(&counters),
         });
-        counters.ports.add(1);
         let listener = Own::new(listener);
         let taker = Taker {
             receiver: Arc::clone(&receiver),
-            open: Arc::new(Open(counters)),
+            open: Arc::new(Open::new(&counters)),
             allowed: settings.allowed_peers.clone(),
             // The server opens as many as it was asked for; more than that is no help to anybody.
             most: (2 * usize::from(settings.parallelism) + 16).max(64),

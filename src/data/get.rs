@@ -1,6 +1,7 @@
 //! A file on its way in.
 
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,7 +11,7 @@ use futures_core::Stream;
 use crate::client::Exclusive;
 use crate::data::{GetBuilder, Reader};
 use crate::error::{Error, ErrorKind, Result};
-use crate::session::get::{ActiveGet, GetRequest};
+use crate::session::get::{ActiveGet, GetRequest, Taken};
 use crate::session::watch::{Alarm, died, too_long, within};
 use crate::types::RestartMarker;
 use crate::url::Url;
@@ -102,6 +103,36 @@ impl Get {
     }
 
     pub(super) fn poll_block(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Block>>> {
+        let block = self.poll_any(cx, |active, cx| active.poll_next(cx), Bytes::len);
+        block.map_ok(|block| block.map(|(offset, data)| Block { offset, data }))
+    }
+
+    /// Whether bytes can go into a pipe without coming here.
+    pub(crate) fn can_splice(&self) -> bool {
+        self.active.can_splice()
+    }
+
+    /// As [`Self::next_block`], but what has not been read yet is moved into a pipe, which has to be empty: at most so many
+    /// bytes. Cancel safe: what was moved is told.
+    pub(crate) async fn next_piece(
+        &mut self,
+        pipe: BorrowedFd<'_>,
+        most: usize,
+    ) -> Result<Option<(u64, Taken)>> {
+        let length = |piece: &Taken| match piece {
+            Taken::Block(data) => data.len(),
+            Taken::Piped(count) => *count,
+        };
+        std::future::poll_fn(|cx| self.poll_any(cx, |active, cx| active.poll_splice(cx, pipe, most), length))
+            .await
+    }
+
+    fn poll_any<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&mut ActiveGet, &mut Context<'_>) -> Poll<Result<Option<(u64, T)>>>,
+        length: impl FnOnce(&T) -> usize,
+    ) -> Poll<Result<Option<(u64, T)>>> {
         if let Some(total) = &mut self.total
             && total.poll(cx).is_ready()
         {
@@ -111,13 +142,13 @@ impl Get {
             }
             return Poll::Ready(Err(too_long().with_url(&self.url)));
         }
-        match self.active.poll_next(cx) {
+        match take(&mut self.active, cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(Some((offset, data)))) => {
+            Poll::Ready(Ok(Some((offset, taken)))) => {
                 if let Some(lease) = &self.lease {
-                    lease.control.counters().received(data.len());
+                    lease.control.counters().received(length(&taken));
                 }
-                Poll::Ready(Ok(Some(Block { offset, data })))
+                Poll::Ready(Ok(Some((offset, taken))))
             }
             Poll::Ready(Ok(None)) => {
                 if let Some(mut lease) = self.lease.take() {

@@ -22,6 +22,7 @@ mod third_party_many;
 mod unseen;
 mod writer;
 
+pub(crate) use crate::session::get::Taken;
 pub use builder::{GetBuilder, PutBuilder};
 pub use get::{Block, Get};
 pub use many::{GetMany, GetManyBuilder, ManyFile};

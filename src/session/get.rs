@@ -4,6 +4,7 @@ mod plan;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -61,6 +62,15 @@ pub(crate) struct ActiveGet {
 
 type Reason = Pin<Box<dyn Future<Output = Error> + Send + Sync>>;
 
+/// Bytes of a file.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// They are here.
+    Block(Bytes),
+    /// So many of them are in the pipe.
+    Piped(usize),
+}
+
 #[derive(Debug)]
 struct Flow {
     run: ReadRun,
@@ -70,6 +80,25 @@ struct Flow {
     /// The final reply, once it is there.
     last: Option<Reply>,
     data_ended: bool,
+}
+
+impl Flow {
+    fn poll_run(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: Option<(BorrowedFd<'_>, usize)>,
+    ) -> Poll<std::result::Result<Option<(u64, Taken)>, Failure>> {
+        match pipe {
+            Some((pipe, most)) if self.run.can_splice() => {
+                let moved = self.run.poll_splice(cx, pipe, most);
+                moved.map_ok(|moved| moved.map(|(offset, count)| (offset, Taken::Piped(count))))
+            }
+            _ => {
+                let block = self.run.poll_next(cx);
+                block.map_ok(|block| block.map(|(offset, data)| (offset, Taken::Block(data))))
+            }
+        }
+    }
 }
 
 impl Session {
@@ -316,11 +345,25 @@ impl ActiveGet {
     ///
     /// After an error the transfer is over, and the same error comes again.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(u64, Bytes)>>> {
+        self.poll_piece(cx, None).map_ok(|piece| {
+            piece.map(|(offset, piece)| match piece {
+                Taken::Block(data) => (offset, data),
+                // There is no pipe that they could be in.
+                Taken::Piped(_) => (offset, Bytes::new()),
+            })
+        })
+    }
+
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: Option<(BorrowedFd<'_>, usize)>,
+    ) -> Poll<Result<Option<(u64, Taken)>>> {
         fork::check()?;
         if let Some(error) = &self.failed {
             return Poll::Ready(Err(error.clone()));
         }
-        let result = ready!(self.poll_flow(cx));
+        let result = ready!(self.poll_flow(cx, pipe));
         self.timer.stop();
         if let Err(error) = &result {
             self.failed = Some(error.clone());
@@ -329,6 +372,22 @@ impl ActiveGet {
             self.ready = None;
         }
         Poll::Ready(result)
+    }
+
+    /// Whether [`Self::poll_splice`] can be asked: bytes come as they are in the file, and nobody has to look at them.
+    pub(crate) fn can_splice(&self) -> bool {
+        let plain = self.text.is_none() && self.wanted.is_none();
+        plain && self.flow.as_ref().is_some_and(|flow| flow.run.can_splice())
+    }
+
+    /// As [`Self::poll_next`], but bytes that have not been read yet go into an empty pipe, at most so many.
+    pub(crate) fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: BorrowedFd<'_>,
+        most: usize,
+    ) -> Poll<Result<Option<(u64, Taken)>>> {
+        self.poll_piece(cx, Some((pipe, most)))
     }
 
     /// How many blocks may be on their way, or wait to be taken.
@@ -344,7 +403,11 @@ impl ActiveGet {
         }
     }
 
-    fn poll_flow(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(u64, Bytes)>>> {
+    fn poll_flow(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: Option<(BorrowedFd<'_>, usize)>,
+    ) -> Poll<Result<Option<(u64, Taken)>>> {
         if let Some(reason) = &mut self.reason {
             return reason.as_mut().poll(cx).map(Err);
         }
@@ -352,12 +415,12 @@ impl ActiveGet {
             let Some(flow) = &mut self.flow else { return Poll::Ready(Ok(None)) };
             if !flow.data_ended {
                 let arrival = match flow.early.pop_front() {
-                    Some(block) => Poll::Ready(Ok(Some(block))),
-                    None => flow.run.poll_next(cx),
+                    Some((offset, data)) => Poll::Ready(Ok(Some((offset, Taken::Block(data))))),
+                    None => flow.poll_run(cx, pipe),
                 };
                 match arrival {
-                    Poll::Ready(Ok(Some((offset, data)))) => {
-                        if let Some(block) = self.accept(offset, data)? {
+                    Poll::Ready(Ok(Some((offset, piece)))) => {
+                        if let Some(block) = self.accept(offset, piece)? {
                             return Poll::Ready(Ok(Some(block)));
                         }
                         continue;
@@ -414,7 +477,7 @@ impl ActiveGet {
         &mut self,
         failure: Failure,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<(u64, Bytes)>>> {
+    ) -> Poll<Result<Option<(u64, Taken)>>> {
         self.timer.stop();
         let Some(Flow { run, mut pending, last, .. }) = self.flow.take() else {
             return Poll::Ready(Ok(None));
@@ -425,7 +488,14 @@ impl ActiveGet {
     }
 
     /// Checks a block against what was announced, and places it in the file.
-    fn accept(&mut self, offset: u64, mut data: Bytes) -> Result<Option<(u64, Bytes)>> {
+    fn accept(&mut self, offset: u64, piece: Taken) -> Result<Option<(u64, Taken)>> {
+        let mut data = match piece {
+            Taken::Block(data) => data,
+            Taken::Piped(count) => {
+                let length = u64::try_from(count).unwrap_or(u64::MAX);
+                return self.place(offset, length).map(|at| Some((at, piece)));
+            }
+        };
         if let Some(wanted) = self.wanted {
             let room = usize::try_from(wanted.saturating_sub(self.received)).unwrap_or(usize::MAX);
             data.truncate(room);
@@ -441,6 +511,11 @@ impl ActiveGet {
             return Ok(self.line(data));
         }
         let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        self.place(offset, length).map(|at| Some((at, Taken::Block(data))))
+    }
+
+    /// Where in the file so many bytes belong that came at an offset of the transfer; an error if nowhere.
+    fn place(&mut self, offset: u64, length: u64) -> Result<u64> {
         self.received = self.received.saturating_add(length);
         if let Some(expected) = self.expected
             && self.received > expected
@@ -459,7 +534,7 @@ impl ActiveGet {
                 } else {
                     self.uncounted = true;
                 }
-                Ok(Some((at, data)))
+                Ok(at)
             }
             _ => Err(Error::new(
                 ErrorKind::Protocol,
@@ -471,10 +546,10 @@ impl ActiveGet {
     }
 
     /// Places a piece of text, which has no place at the server.
-    fn line(&mut self, data: Bytes) -> Option<(u64, Bytes)> {
+    fn line(&mut self, data: Bytes) -> Option<(u64, Taken)> {
         let at = self.received;
         self.received = at.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
-        (!data.is_empty()).then_some((at, data))
+        (!data.is_empty()).then_some((at, Taken::Block(data)))
     }
 
     /// Everything is here and confirmed: is it all?

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::crew::Crew;
 use super::{Broken, Moved, Shared, changed, differs, in_order, spoils};
+use crate::data::Get;
+use crate::data::Taken;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::transfer::End;
 use crate::transfer::hash::Along;
 use crate::transfer::job::Job;
 use crate::transfer::journal::Manner;
-use crate::transfer::local::{Attributes, Writer};
+use crate::transfer::local::{Attributes, Lent, Pipes, Writer};
 use crate::transfer::pieces::{Piece, Pieces};
 use crate::transfer::progress::Watched;
 use crate::transfer::queue::{Half, Item};
@@ -52,7 +55,7 @@ pub(super) async fn download(job: &Arc<Job>, item: &mut Item) -> Result<Moved, B
     let sink = to.at(&item.path, move |root, path| Writer::open(root, path, tag, size, &kept)).await?;
     // What of it is really there.
     let there = sink.written();
-    let divisible = in_order(job) && from.is_gridftp();
+    let divisible = in_order(job) && from.is_gridftp() && sink.takes_any_order();
     let watched = job.tally.begin(&item.path, item.size);
     watched.is_at(there.total_bytes());
     let along = match (&job.algorithm, there.is_empty() && in_order(job)) {
@@ -113,6 +116,9 @@ pub(super) async fn download(job: &Arc<Job>, item: &mut Item) -> Result<Moved, B
         Ok(moved) => Ok(moved),
         Err(error) => {
             let new_bytes = file.moved.load(Ordering::Relaxed) > 0;
+            // What a pipe or device was given cannot be taken back, and must not come twice.
+            let error =
+                if new_bytes && !file.sink.takes_any_order() { error.with_transient(false) } else { error };
             let broken = Broken { new_bytes: new_bytes && !spoils(&error), error };
             file.give_up(job, item, &broken.error).await;
             Err(broken)
@@ -168,20 +174,29 @@ impl Download {
             return Err(changed(self.size, Some(told)));
         }
         let ordered = in_order(&self.job);
-        while let Some(block) = get.next_block().await? {
-            let length = u64::try_from(block.data.len()).unwrap_or(u64::MAX);
+        let pipes = Pipes::new();
+        // Bytes that nobody here has to look at go from the socket to the file inside the kernel.
+        let pipes = (get.can_splice() && self.along.is_none()).then_some(&pipes);
+        while let Some((offset, arrived)) = self.next(&mut get, pipes).await? {
+            let held = arrived.len();
+            let length = u64::try_from(held).unwrap_or(u64::MAX);
             let own =
                 if ordered && self.size.is_some() { self.crew.pieces.advance(id, length) } else { length };
             let shortened = self.size.is_some() && ordered && self.crew.pieces.end(id) < range.end;
             if own < length && !shortened {
                 return Err(too_much(range.end));
             }
-            let data = block.data.slice(..usize::try_from(own).unwrap_or(usize::MAX).min(block.data.len()));
-            if let Some(along) = &self.along {
-                along.take(block.offset, &data).await;
+            let count = usize::try_from(own).unwrap_or(usize::MAX).min(held);
+            match arrived {
+                Arrived::Block(data) => {
+                    let data = data.slice(..count);
+                    if let Some(along) = &self.along {
+                        along.take(offset, &data).await;
+                    }
+                    self.sink.write_at(offset, data).await?;
+                }
+                Arrived::Piped(pipe, held) => self.sink.empty_at(offset, pipe, count, held)?,
             }
-            let count = data.len();
-            self.sink.write_at(block.offset, data).await?;
             self.moved.fetch_add(own, Ordering::Relaxed);
             self.watched.moved(count);
             self.job.pace(count).await;
@@ -196,6 +211,23 @@ impl Download {
             return Err(Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Source));
         }
         Ok(())
+    }
+
+    /// What comes next, in a pipe where that can be.
+    async fn next(&self, get: &mut Get, pipes: Option<&Arc<Pipes>>) -> Result<Option<(u64, Arrived)>> {
+        let pipe = match pipes {
+            Some(pipes) => pipes.take().await,
+            None => None,
+        };
+        let Some(pipe) = pipe else {
+            let block = get.next_block().await?;
+            return Ok(block.map(|block| (block.offset, Arrived::Block(block.data))));
+        };
+        let piece = get.next_piece(pipe.entrance(), pipe.bytes()).await?;
+        Ok(piece.map(|(offset, piece)| match piece {
+            Taken::Block(data) => (offset, Arrived::Block(data)),
+            Taken::Piped(count) => (offset, Arrived::Piped(pipe, count)),
+        }))
     }
 
     /// Whether the source is what it was.
@@ -277,6 +309,21 @@ impl Download {
         {
             // What it is by now is what the next attempt copies.
             (item.size, item.modified) = (facts.size, facts.modified);
+        }
+    }
+}
+
+/// Bytes of the file on their way to the disk.
+enum Arrived {
+    Block(Bytes),
+    Piped(Lent, usize),
+}
+
+impl Arrived {
+    fn len(&self) -> usize {
+        match self {
+            Self::Block(data) => data.len(),
+            Self::Piped(_, count) => *count,
         }
     }
 }

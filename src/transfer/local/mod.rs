@@ -1,11 +1,12 @@
 //! Files of this machine.
 //!
 //! `root` is where is written to: everything in it goes through the descriptor of the folder, so that no name a server chose
-//! and no link leads out of it. `scan` looks at trees, `read` reads ahead, `write` writes beside the final name and renames.
+//! and no link leads out of it. `scan` looks at trees, `read` reads ahead, `write` writes beside the final name and renames, `pipe` has the kernel move bytes there.
 //! Everything here blocks, or has a thread of its own: it is called on threads that may.
 //!
 //! Never here: servers, and what is decided about files.
 
+mod pipe;
 mod read;
 mod root;
 mod scan;
@@ -19,6 +20,7 @@ use super::choices::Preserve;
 use super::queue::Item;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 
+pub(super) use pipe::{Lent, Pipes};
 pub(super) use read::{Reader, read_small};
 pub(super) use root::Root;
 pub(super) use scan::{Found, Kind, Scan};

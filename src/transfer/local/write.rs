@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, fallocate, fstatfs};
 use rustix::io::Errno;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::pipe::Lent;
 use super::root::{Place, rename, set_attributes};
 use super::{Attributes, Root, temporary_name};
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
@@ -117,6 +118,13 @@ struct Shared {
 #[derive(Debug)]
 enum Order {
     Write(u64, Bytes),
+    /// So many bytes that are in a pipe, which goes back to the others if they are all there is in it.
+    Empty {
+        offset: u64,
+        pipe: Lent,
+        count: usize,
+        all: bool,
+    },
     Flush(oneshot::Sender<()>),
 }
 
@@ -190,6 +198,23 @@ impl Writer {
         }
         self.order(Order::Write(offset, data));
         self.root.check()
+    }
+
+    /// Has bytes written that wait in a pipe: the first `count` of the `held` that are in it. A failure is told by the next call.
+    pub(in crate::transfer) fn empty_at(
+        &self,
+        offset: u64,
+        pipe: Lent,
+        count: usize,
+        held: usize,
+    ) -> Result<()> {
+        self.order(Order::Empty { offset, pipe, count, all: count == held });
+        self.root.check()
+    }
+
+    /// Whether bytes may come in any order.
+    pub(in crate::transfer) fn takes_any_order(&self) -> bool {
+        !self.root.in_place || is_null(&self.root.file)
     }
 
     /// Waits until everything is written.
@@ -272,31 +297,43 @@ impl Shared {
         while let Some(order) = orders.blocking_recv() {
             match order {
                 Order::Write(offset, data) => {
-                    let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
-                    if self.check().is_ok() {
-                        let result = if self.in_place {
+                    self.write(offset, data.len(), || {
+                        if self.in_place {
                             (&self.file).write_all(&data)
                         } else {
                             self.file.write_all_at(&data, offset)
-                        };
-                        match result {
-                            Ok(()) => {
-                                let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-                                written.insert(offset..offset.saturating_add(length));
-                            }
-                            Err(error) => {
-                                let error = self.failure("cannot write", error);
-                                self.failed
-                                    .lock()
-                                    .unwrap_or_else(PoisonError::into_inner)
-                                    .get_or_insert(error);
-                            }
                         }
-                    }
+                    });
                     drop(data);
                     room.add_permits(1);
                 }
+                Order::Empty { offset, pipe, count, all } => {
+                    let at = (!self.in_place).then_some(offset);
+                    if self.write(offset, count, || pipe.empty_into(self.file.as_fd(), at, count)) && all {
+                        pipe.give_back();
+                    }
+                }
                 Order::Flush(done) => drop(done.send(())),
+            }
+        }
+    }
+
+    /// Writes so many bytes, unless something failed before; tells whether they are written.
+    fn write(&self, offset: u64, count: usize, write: impl FnOnce() -> io::Result<()>) -> bool {
+        if self.check().is_err() {
+            return false;
+        }
+        let length = u64::try_from(count).unwrap_or(u64::MAX);
+        match write() {
+            Ok(()) => {
+                let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+                written.insert(offset..offset.saturating_add(length));
+                true
+            }
+            Err(error) => {
+                let error = self.failure("cannot write", error);
+                self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                false
             }
         }
     }
@@ -344,6 +381,12 @@ fn special(place: &Place) -> Option<io::Result<File>> {
         debug_assert!(!file.metadata()?.file_type().is_socket());
         Ok(file)
     })
+}
+
+/// The device that forgets everything: the only one that does not mind in what order.
+fn is_null(file: &File) -> bool {
+    let found = file.metadata();
+    found.is_ok_and(|found| found.file_type().is_char_device() && found.rdev() == rustix::fs::makedev(1, 3))
 }
 
 /// The half file with what of it counts, or a new one.
