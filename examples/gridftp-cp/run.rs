@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gridftp::options::SshOptions;
+use gridftp::options::{SshOptions, TransferMode};
 use gridftp::transfer::{Concurrency, Overwrite, Stage, TransferReport, Verify};
 use gridftp::{Client, Error, TransferBuilder};
 use tokio::sync::Semaphore;
@@ -353,7 +353,7 @@ impl Run {
             .fsync(settings.fsync)
             .allocate(settings.allocate)
             .mode(channels.mode)
-            .parallelism(channels.parallelism)
+            .parallelism((channels.mode != TransferMode::Auto).then_some(channels.parallelism))
             .protection(channels.protection)
             .dcau(channels.dcau.clone())
             .striped(channels.striped)

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::Compare;
-use super::channels::{Channels, Parallelism};
+use super::channels::Channels;
 use super::choices::{Choices, Concurrency, Links, Overwrite, Preserve, Retry, Verify};
 use super::filter::Filter;
 use super::handle::Transfer;
@@ -300,9 +300,13 @@ impl TransferBuilder {
         self
     }
 
-    /// Parallel data connections for each large file and session, 1 to 256. Default: 1.
-    pub fn parallelism(mut self, connections: u16) -> Self {
-        self.channels.parallelism = Parallelism(connections);
+    /// Parallel data connections for each large file and session, 1 to 256.
+    ///
+    /// Default: `None`, as many as are of use. That is one, but for gets without protection from a GridFTP server that is far
+    /// away (4 ms and more) and can connect to this client: a file by itself comes over up to 32 connections then, and over
+    /// up to four times as many where packets are lost.
+    pub fn parallelism(mut self, connections: impl Into<Option<u16>>) -> Self {
+        self.channels.parallelism = connections.into();
         self
     }
 

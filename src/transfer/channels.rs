@@ -1,5 +1,7 @@
 //! How data channels are to be, for every operation of a transfer.
 
+use std::time::Duration;
+
 use crate::credential::Credential;
 use crate::data::{GetBuilder, PutBuilder, ThirdPartyBuilder};
 use crate::error::{Error, Result};
@@ -9,7 +11,8 @@ use crate::options::{DataChannelAuth, ProtectionLevel, StripeLayout, TcpBuffer, 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Channels {
     pub(super) mode: TransferMode,
-    pub(super) parallelism: Parallelism,
+    /// Parallel data connections of one operation; without a number it finds itself.
+    pub(super) parallelism: Option<u16>,
     pub(super) protection: ProtectionLevel,
     pub(super) dcau: DataChannelAuth,
     pub(super) tcp_buffer: TcpBuffer,
@@ -22,20 +25,16 @@ pub(super) struct Channels {
     pub(super) data_credential: Option<Credential>,
 }
 
-/// Parallel data connections of one operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Parallelism(pub(super) u16);
+/// From that round trip on a large file comes over several connections.
+const FAR: Duration = Duration::from_millis(4);
 
-impl Default for Parallelism {
-    fn default() -> Self {
-        Self(1)
-    }
-}
+/// Files below that are through before several connections are as fast as they get.
+const WORTH_STREAMS: u64 = 8 << 20;
 
 impl Channels {
     /// Refuses what cannot be, before anything is touched.
     pub(super) fn check(&self, between: bool) -> Result<()> {
-        let connections = self.parallelism.0;
+        let connections = self.connections();
         if !(1..=256).contains(&connections) {
             let message = format!("{connections} parallel connections: expected 1 to 256");
             return Err(Error::invalid(message));
@@ -60,9 +59,29 @@ impl Channels {
             || self.data_credential.is_some()
     }
 
-    /// Whether the blocks of a file come in order, so that it can be divided among several sessions.
+    /// Connections of one operation, as far as that was chosen.
+    pub(super) fn connections(&self) -> u16 {
+        self.parallelism.unwrap_or(1)
+    }
+
+    /// How many connections a file comes over from a server so far away, where nothing else was chosen: more than one if that
+    /// is worth it. One connection needs many round trips to be fast, and each byte that is lost halves its speed; many
+    /// share that. A file among others does with fewer.
+    pub(super) fn streams(&self, round_trip: Duration, size: Option<u64>, single: bool) -> u16 {
+        let chosen = self.parallelism.is_some() || self.mode != TransferMode::Auto || self.by_itself();
+        // Behind those, C receives extended blocks, and a peer can end the process with them (C7).
+        let proven = self.protection != ProtectionLevel::Clear
+            || !matches!(self.dcau, DataChannelAuth::Auto | DataChannelAuth::None);
+        if chosen || proven || round_trip < FAR || size.is_none_or(|size| size < WORTH_STREAMS) {
+            return 1;
+        }
+        let millis = u16::try_from(round_trip.as_millis()).unwrap_or(u16::MAX);
+        if single { (millis / 3).clamp(4, 16) } else { (millis / 4).clamp(2, 8) }
+    }
+
+    /// Whether the blocks of a file come in order.
     pub(super) fn in_order(&self) -> bool {
-        self.parallelism.0 == 1 && self.mode != TransferMode::ExtendedBlock && !self.by_itself()
+        self.connections() == 1 && self.mode != TransferMode::ExtendedBlock && !self.by_itself()
     }
 
     /// All but the mode and the number of connections, which depend on how a file is moved.
@@ -110,7 +129,7 @@ impl Channels {
     /// The same between two servers.
     pub(super) fn pair(&self, pair: ThirdPartyBuilder) -> ThirdPartyBuilder {
         let mut pair = pair
-            .parallelism(self.parallelism.0)
+            .parallelism(self.connections())
             .protection(self.protection)
             .dcau(self.dcau.clone())
             .tcp_buffer(self.tcp_buffer)

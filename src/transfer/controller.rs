@@ -17,6 +17,14 @@ use super::{End, Route};
 /// Workers at the start: while one waits for an answer the other one moves.
 const FIRST: usize = 2;
 
+/// Connections of a large file from far away, where they lose so much that a few do not fill the link. On a link that loses
+/// nothing as many would only make its queue overflow.
+const MANY: u16 = 96;
+
+/// How much slower they are then than they were, and how often that has to be found.
+const SLOW: f64 = 0.6;
+const FOUND: u32 = 2;
+
 /// A file costs as much as that many bytes, whatever is in it.
 const FILE_BYTES: u64 = 64 << 10;
 
@@ -38,7 +46,9 @@ const BETTER: f64 = 1.08;
 /// Sets the number of workers until nobody works any more.
 pub(super) async fn run(job: Arc<Job>, most: usize, active: watch::Sender<usize>) {
     let fixed = matches!(job.choices.concurrency, Concurrency::Fixed(_)) || job.route == Route::Local;
-    let mut control = Control { look: look(&job), job, most, active, busy: 0, limit: most, limited: None };
+    let wide = wide(&job);
+    let mut control =
+        Control { look: look(&job), job, most, wide, active, busy: 0, limit: most, limited: None };
     if fixed {
         control.set(most);
         return std::future::pending().await;
@@ -56,9 +66,21 @@ fn look(job: &Job) -> Duration {
     (round_trip * 20).clamp(LOOK, LONGEST_LOOK)
 }
 
+/// Connections that a large file by itself comes over.
+fn wide(job: &Job) -> u16 {
+    match &job.sources[0] {
+        End::Remote(from) if job.route == Route::Download && job.single && from.pipelines() => {
+            job.channels.streams(from.round_trip, Some(u64::MAX), true)
+        }
+        _ => 1,
+    }
+}
+
 struct Control {
     job: Arc<Job>,
     most: usize,
+    /// Connections of one large file and session.
+    wide: u16,
     active: watch::Sender<usize>,
     look: Duration,
     /// How often servers had too much to do, when that was looked at last.
@@ -77,13 +99,16 @@ impl Control {
 
     async fn climb(&mut self) {
         let mut at = FIRST.min(self.most);
+        // Two on one file as well, whose servers work on two cores then. From far away it comes over many connections
+        // anyway, and is one worker's at first.
+        self.job.queue.help(self.wide == 1);
         self.set(at);
-        // A large file by itself is one worker's at first.
-        self.job.queue.help(false);
-        let mut best = self.measure().await;
-        (best, _) = self.try_help(best, at).await;
-        // Up in large steps first.
-        while at < self.limit {
+        let mut best = match self.wide {
+            1 => self.measure().await,
+            _ => self.watch(&mut at).await,
+        };
+        // Up in large steps first; one file from far away does not come faster over more sessions.
+        while at < self.limit && self.wide == 1 {
             let next = (at * 2).min(self.limit);
             let speed = self.try_out(next).await;
             if speed < best * BETTER {
@@ -117,6 +142,36 @@ impl Control {
                 }
             } else {
                 up = !up;
+            }
+        }
+    }
+
+    /// A file by itself that comes over several connections from far away. As soon as they are much slower than they were they
+    /// lose packets, and each loss halves one: then all that is left comes over many.
+    async fn watch(&mut self, at: &mut usize) -> f64 {
+        let (begun, mut best, mut slow) = (Instant::now(), 0.0_f64, 0);
+        loop {
+            let speed = self.measure_for(self.look / 5).await;
+            best = best.max(speed);
+            slow = if speed < best * SLOW { slow + 1 } else { 0 };
+            if slow >= FOUND && self.most > 1 {
+                tracing::debug!(
+                    best,
+                    speed,
+                    streams = MANY,
+                    "packets are lost: a file comes over more connections"
+                );
+                self.job.streams.store(MANY, Ordering::Relaxed);
+                self.job.queue.hand_over();
+                self.job.queue.help(true);
+                *at = 2;
+                self.set(*at);
+                // New connections take some time to be fast.
+                sleep(self.look).await;
+                return self.measure().await;
+            }
+            if begun.elapsed() > KEEP {
+                return speed;
             }
         }
     }
@@ -177,9 +232,13 @@ impl Control {
 
     /// What is moved a second.
     async fn measure(&mut self) -> f64 {
+        self.measure_for(self.look).await
+    }
+
+    async fn measure_for(&mut self, time: Duration) -> f64 {
         let before = self.job.tally.speed_marks();
         let begun = Instant::now();
-        sleep(self.look).await;
+        sleep(time).await;
         if self.is_busy() {
             let now = (*self.active.borrow() / 2).max(1);
             (self.limit, self.limited) = (now, Some(Instant::now()));

@@ -1,6 +1,6 @@
 //! What everyone who works on one transfer shares, and what becomes of a file whose turn is over.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -70,6 +70,8 @@ pub(super) struct Job {
     pub(super) incomplete: AtomicBool,
     /// How often a server had too much to do.
     pub(super) busy: AtomicU64,
+    /// Connections of each piece that is asked for from now on, where that is more than was chosen at first.
+    pub(super) streams: AtomicU16,
     pub(super) stop: watch::Sender<Option<Stop>>,
     /// Room for the contents of small files, in KiB.
     pub(super) memory: Arc<Semaphore>,

@@ -16,7 +16,7 @@ use super::large::Shared;
 use crate::types::RangeSet;
 
 /// How often those who have nothing to do look whether they can help.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Files that are planned and not done.
 pub(super) const ROOM: usize = 4096;
@@ -277,6 +277,13 @@ impl Queue {
     /// Whether there is a file that several could work on.
     pub(super) fn has_shared(&self) -> bool {
         !self.lock().shared.is_empty()
+    }
+
+    /// Has those who move large files leave them to others.
+    pub(super) fn hand_over(&self) {
+        for file in &self.lock().shared {
+            file.hand_over();
+        }
     }
 
     fn pick(&self, worker: usize) -> Option<Work> {

@@ -1,5 +1,6 @@
 //! The end of a transfer that is at a server.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -36,6 +37,8 @@ pub(super) struct Remote {
     pub(super) round_trip: Duration,
     /// Pipelines do not work: it has no extended block mode, or cannot reach this client.
     alone: AtomicBool,
+    /// Whether it can connect to this client for a file in extended block mode; nothing is known before the first.
+    reaches: OnceLock<bool>,
 }
 
 impl Remote {
@@ -57,6 +60,7 @@ impl Remote {
             dcau: channels.dcau.clone(),
             round_trip: Duration::ZERO,
             alone: AtomicBool::new(channels.by_itself()),
+            reaches: OnceLock::new(),
         };
         let asked = Instant::now();
         let facts = remote.facts(b"").await;
@@ -92,6 +96,18 @@ impl Remote {
     /// Whether many files can go through one pipeline.
     pub(super) fn pipelines(&self) -> bool {
         self.is_gridftp() && !self.alone.load(Ordering::Relaxed)
+    }
+
+    /// Whether it can connect to this client, as far as that is known.
+    pub(super) fn reaches(&self) -> Option<bool> {
+        self.reaches.get().copied()
+    }
+
+    /// What was found out about that; the first finding counts.
+    pub(super) fn found_to_reach(&self, reaches: bool) {
+        if self.reaches.set(reaches).is_ok() && !reaches {
+            tracing::debug!(server = %self.root.endpoint(), "large files come as streams: the server does not connect to this client");
+        }
     }
 
     pub(super) fn no_pipelines(&self) {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, AtomicU64},
+    atomic::{AtomicBool, AtomicU16, AtomicU64},
 };
 
 use tokio::sync::watch;
@@ -180,6 +180,7 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
         deferred: Mutex::new(Deferred::default()),
         incomplete: AtomicBool::new(false),
         busy: AtomicU64::new(0),
+        streams: AtomicU16::new(0),
         stop: watch::Sender::new(None),
         memory: Job::memory(),
     };

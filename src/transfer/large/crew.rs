@@ -23,6 +23,9 @@ pub(super) struct Crew {
     wanted_again: Mutex<Option<Instant>>,
 }
 
+/// How often the owner looks whether there is something to do again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
 /// How long nobody helps after a helper has failed. What it gave back is the owner's then: helpers that take it again and again
 /// and fail would keep the owner, whose failures count, from ever having its turn.
 const ALONE: Duration = Duration::from_secs(30);
@@ -64,8 +67,8 @@ impl Crew {
                 }
                 continue;
             }
-            // It cannot fail: the sender is here.
-            let _ = helpers.changed().await;
+            // Now and then even if nobody says so: what somebody is late with is to be had with time.
+            let _ = tokio::time::timeout(LOOK_AGAIN, helpers.changed()).await;
         }
     }
 

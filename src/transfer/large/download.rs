@@ -10,9 +10,10 @@ use tokio::task::JoinHandle;
 
 use super::crew::Crew;
 use super::{Broken, Moved, Shared, changed, differs, in_order, spoils};
-use crate::data::Get;
 use crate::data::Taken;
+use crate::data::{Block, Get};
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
+use crate::options::TransferMode;
 use crate::transfer::End;
 use crate::transfer::hash::Along;
 use crate::transfer::job::Job;
@@ -22,8 +23,11 @@ use crate::transfer::pieces::{Piece, Pieces};
 use crate::transfer::progress::Watched;
 use crate::transfer::queue::{Half, Item};
 use crate::transfer::remote::Remote;
-use crate::types::{Checksum, RangeSet};
+use crate::types::{Checksum, RangeSet, RestartMarker};
 use crate::url::Url;
+
+/// How long the first file over several connections may take to begin, before it is had as a stream.
+const REACH: Duration = Duration::from_secs(5);
 
 /// How often it is remembered what is there.
 const REMEMBER: Duration = Duration::from_millis(100);
@@ -36,6 +40,8 @@ struct Download {
     url: Url,
     size: Option<u64>,
     crew: Crew,
+    /// Connections that each piece comes over, in extended block mode if there are more than one.
+    streams: u16,
     sink: Writer,
     watched: Watched,
     along: Option<Along>,
@@ -56,9 +62,14 @@ pub(super) async fn download(job: &Arc<Job>, item: &mut Item) -> Result<Moved, B
     // What of it is really there.
     let there = sink.written();
     let divisible = in_order(job) && from.is_gridftp() && sink.takes_any_order();
+    // Whoever hashes along needs the bytes in order; far away it pays more to read them back.
+    let streams = match divisible && from.pipelines() && from.reaches() != Some(false) {
+        true => job.channels.streams(from.round_trip, item.size, job.single),
+        false => 1,
+    };
     let watched = job.tally.begin(&item.path, item.size);
     watched.is_at(there.total_bytes());
-    let along = match (&job.algorithm, there.is_empty() && in_order(job)) {
+    let along = match (&job.algorithm, there.is_empty() && in_order(job) && streams == 1) {
         (Some(algorithm), true) => Some(Along::start(algorithm)?),
         _ => None,
     };
@@ -68,6 +79,7 @@ pub(super) async fn download(job: &Arc<Job>, item: &mut Item) -> Result<Moved, B
         url,
         size: item.size,
         crew: Crew::new(Pieces::new(item.size, &there, divisible)),
+        streams,
         sink,
         watched,
         along,
@@ -159,30 +171,36 @@ impl Download {
     }
 
     async fn fetch(&self, piece: Piece) -> Result<()> {
-        let Piece { id, range } = piece;
-        let channels = &self.job.channels;
-        let get = channels.get(self.remote()?.client.get(&self.url));
-        let mut builder = get.mode(channels.mode).parallelism(channels.parallelism.0);
-        let whole = range.start == 0 && self.size.is_none_or(|size| size == range.end);
-        if !whole {
-            builder = builder.range(range.clone());
-        }
-        let mut get = builder.await?;
+        let id = piece.id;
+        let Opened { mut get, first, ordered } = self.open(&piece).await?;
+        let range = piece.range;
         if let (Some(told), Some(size)) = (get.size(), self.size)
             && told != size
         {
             return Err(changed(self.size, Some(told)));
         }
-        let ordered = in_order(&self.job);
+        let mut first = first.map(|block| (block.offset, Arrived::Block(block.data)));
         let pipes = Pipes::new();
         // Bytes that nobody here has to look at go from the socket to the file inside the kernel.
         let pipes = (get.can_splice() && self.along.is_none()).then_some(&pipes);
-        while let Some((offset, arrived)) = self.next(&mut get, pipes).await? {
+        loop {
+            let next = match first.take() {
+                None if ordered => self.next(&mut get, pipes).await?,
+                None => tokio::select! {
+                    biased;
+                    () = self.crew.pieces.taken_away(id) => return Ok(()),
+                    next = self.next(&mut get, pipes) => next?,
+                },
+                first => first,
+            };
+            let Some((offset, arrived)) = next else { break };
             let held = arrived.len();
             let length = u64::try_from(held).unwrap_or(u64::MAX);
-            let own =
-                if ordered && self.size.is_some() { self.crew.pieces.advance(id, length) } else { length };
-            let shortened = self.size.is_some() && ordered && self.crew.pieces.end(id) < range.end;
+            let own = match self.size {
+                Some(_) => self.crew.pieces.arrived(id, offset, length),
+                None => length,
+            };
+            let shortened = self.size.is_some() && self.crew.pieces.end(id) < range.end;
             if own < length && !shortened {
                 return Err(too_much(range.end));
             }
@@ -205,12 +223,55 @@ impl Download {
                 return Ok(());
             }
         }
-        if ordered && self.size.is_some() && self.crew.pieces.left(id) > 0 {
+        if self.size.is_some() && self.crew.pieces.left(id) > 0 {
             let message =
                 format!("{} bytes of the part up to {} did not come", self.crew.pieces.left(id), range.end);
             return Err(Error::new(ErrorKind::Truncated, Phase::Data, message).with_side(Side::Source));
         }
         Ok(())
+    }
+
+    /// Asks for a piece: over several connections where that was decided, and works.
+    async fn open(&self, piece: &Piece) -> Result<Opened> {
+        let (from, channels) = (self.remote()?, &self.job.channels);
+        let Piece { range, there, .. } = piece;
+        let whole = range.start == 0 && self.size.is_none_or(|size| size == range.end);
+        let asked = || {
+            let get = channels.get(from.client.get(&self.url));
+            if whole { get } else { get.range(range.clone()) }
+        };
+        let blocks = || {
+            let get = asked().mode(TransferMode::ExtendedBlock);
+            if there.is_empty() { get } else { get.restart(RestartMarker::Extended(there.clone())) }
+        };
+        if self.streams > 1 && from.reaches() != Some(false) {
+            let streams = self.streams.max(self.job.streams.load(Ordering::Relaxed));
+            let get = blocks().parallelism(streams);
+            if from.reaches() == Some(true) {
+                return Ok(Opened { get: get.await?, first: None, ordered: false });
+            }
+            let first = async {
+                let mut get = get.await?;
+                let first = get.next_block().await?;
+                Ok(Opened { get, first, ordered: false })
+            };
+            // The server connects, and a wall may swallow that without a word.
+            match tokio::time::timeout(REACH, first).await {
+                Ok(Ok(opened)) => {
+                    from.found_to_reach(true);
+                    return Ok(opened);
+                }
+                Ok(Err(error)) if !is_about_channels(&error) => return Err(error),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a file cannot be had over several connections");
+                    from.found_to_reach(false);
+                }
+                Err(_) => from.found_to_reach(false),
+            }
+        }
+        let mode = if self.streams > 1 { TransferMode::Stream } else { channels.mode };
+        let get = asked().mode(mode).parallelism(channels.connections()).await?;
+        Ok(Opened { get, first: None, ordered: in_order(&self.job) })
     }
 
     /// What comes next, in a pipe where that can be.
@@ -313,6 +374,27 @@ impl Download {
     }
 }
 
+/// A piece that the server is sending.
+struct Opened {
+    get: Get,
+    /// A block that was waited for.
+    first: Option<Block>,
+    /// Its bytes come one after the other.
+    ordered: bool,
+}
+
+/// Whether the channels may be to blame, rather than the file.
+fn is_about_channels(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Connect
+            | ErrorKind::ConnectionLost
+            | ErrorKind::Refused
+            | ErrorKind::Timeout(_)
+            | ErrorKind::Unsupported
+    )
+}
+
 /// Bytes of the file on their way to the disk.
 enum Arrived {
     Block(Bytes),
@@ -336,6 +418,12 @@ fn too_much(end: u64) -> Error {
 impl Shared for Download {
     fn has_room(&self) -> bool {
         self.crew.has_room()
+    }
+
+    fn hand_over(&self) {
+        if self.streams > 1 {
+            self.crew.pieces.hand_over();
+        }
     }
 
     fn help(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {

@@ -44,6 +44,9 @@ pub(super) trait Shared: fmt::Debug + Send + Sync {
     /// Whether there is something to do for one more.
     fn has_room(&self) -> bool;
 
+    /// Leaves most of what is to be moved to somebody else, who does it in another way.
+    fn hand_over(&self) {}
+
     /// Moves pieces as long as there are some.
     fn help(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }

@@ -71,7 +71,7 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
         .take()
         .filter(|half| half.size == Some(facts.size) && half.modified == Some(facts.modified));
     (item.size, item.modified, item.mode) = (Some(facts.size), Some(facts.modified), Some(facts.mode));
-    let one_sender = job.channels.parallelism.0 == 1 && !job.channels.by_itself();
+    let one_sender = job.channels.connections() == 1 && !job.channels.by_itself();
     let sum = job.algorithm.clone().or_else(|| to.any_algorithm());
     let (there, in_order, by_size) = match half {
         Some(half) => {
@@ -158,7 +158,7 @@ pub(super) async fn into_device(job: &Arc<Job>, item: &mut Item) -> Result<Moved
     let channels = &job.channels;
     let work = async {
         let put = channels.put(to.client.put(&url).keep_incomplete(true).check_size(false));
-        let mut put = put.mode(channels.mode).parallelism(channels.parallelism.0).await?;
+        let mut put = put.mode(channels.mode).parallelism(channels.connections()).await?;
         let mut reader = Reader::open(path, 0..facts.size, facts.size);
         while let Some(block) = reader.next().await? {
             let count = block.data.len();
@@ -271,12 +271,13 @@ impl Upload {
 
     /// Sends a piece; tells where it ended.
     async fn store(&self, piece: Piece) -> Result<u64> {
-        let Piece { id, range } = piece;
+        // What is sent was moved in order, so that nothing of it is there.
+        let Piece { id, range, .. } = piece;
         let to = self.remote()?;
         let channels = &self.job.channels;
         let fresh = !*self.begun.borrow() && self.stored().is_empty();
         let put = to.client.put(&self.temporary).keep_incomplete(true).check_size(false);
-        let mut builder = channels.put(put).parallelism(channels.parallelism.0);
+        let mut builder = channels.put(put).parallelism(channels.connections());
         if to.is_gridftp() && channels.mode != TransferMode::Stream {
             builder = builder.mode(TransferMode::ExtendedBlock).marker_interval(MARKERS);
         }
