@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{deps, fuzz, sanitize, step};
+use crate::{bench, deps, fuzz, sanitize, step};
 
 /// What a step does; it may have a line to tell at the end.
 enum Work {
@@ -49,6 +49,7 @@ pub(crate) fn run() -> Result<()> {
         ("examples", command(&["build", "--workspace", "--examples"])),
         ("tests", Work::Tests(step::cargo(&["nextest", "run", "--workspace"]))),
         ("doctests", command(&["test", "--workspace", "--doc"])),
+        ("bench", Work::Own(bench::quick)),
         ("fuzz", Work::Own(fuzz::all)),
         ("valgrind", Work::Own(sanitize::valgrind)),
         ("address", Work::Own(sanitize::address)),
