@@ -20,7 +20,7 @@ pub(crate) async fn walk(url: &str, stream: bool) -> Result<()> {
     let mode = if stream { TransferMode::Stream } else { TransferMode::Auto };
     let mut walk = Client::new()?.walk(url).mode(mode);
     while let Some(found) = walk.next_entry().await? {
-        write(&mut out, found.entry(), found.path())?;
+        write(&mut out, found.entry(), &found.path())?;
     }
     out.flush().context("writing")
 }

@@ -95,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         _ => {
             let session = measured(&args.rows, &args.how)?;
-            table::show(&session.lines, &session.not_run);
+            table::show(&session.lines, &session.not_run, !args.how.quick);
             let whole: Vec<u8> = session.whole();
             keep(&args.how, Results { lines: session.lines.clone(), ..Results::default() }, &whole)?;
             ended_well(&session)
@@ -107,7 +107,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 pub(crate) fn quick() -> Result<String> {
     let how = How { pairs: 1, quick: true, json: None, record: false };
     let session = measured(&[], &how)?;
-    table::show(&session.lines, &session.not_run);
+    table::show(&session.lines, &session.not_run, false);
     ended_well(&session)?;
     let told = format!("{} comparisons ran", session.lines.len());
     if session.not_run.is_empty() {

@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Tree { count, bytes } => tree(args, &lab, &mut session, count, bytes)?,
         What::Small { count, bytes } => small(args, &lab, &mut session, count, bytes)?,
     }
-    table::show(&session.lines, &session.not_run);
+    table::show(&session.lines, &session.not_run, true);
     super::ended_well(&session)
 }
 

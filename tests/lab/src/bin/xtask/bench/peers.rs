@@ -43,7 +43,7 @@ pub(crate) fn stat_in_c() -> Result<PathBuf> {
     std::fs::write(&source, include_str!("peers/stat.c"))
         .with_context(|| format!("writing {}", source.display()))?;
     let output = Command::new(packages::PKG_CONFIG.program()?)
-        .args(["--cflags", "--libs", packages::FTP_CLIENT.name])
+        .args(["--cflags", "--libs", packages::FTP_CLIENT.name, "globus-common"])
         .output()
         .context("starting pkg-config")?;
     if !output.status.success() {

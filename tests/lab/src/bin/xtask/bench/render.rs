@@ -71,7 +71,7 @@ fn page(results: &Results, notes: &Notes, log: &str) -> String {
         let _ = writeln!(page, "{}\n", notes.intro.trim());
     }
     if results.lines.is_empty() {
-        page.push_str("Nothing is recorded yet: `cargo xtask bench --record` measures and records.\n");
+        page.push_str("Nothing is recorded yet: `cargo xtask bench --record` measures and records.\n\n");
     } else {
         let _ = writeln!(page, "Measured on {}.\n", results.machine);
         page.push_str(&summary(results));

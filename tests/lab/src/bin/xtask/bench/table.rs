@@ -4,23 +4,15 @@ use super::figures::{Spread, figure};
 use super::results::{Line, Side};
 use crate::step;
 
-/// Prints lines, and what was not run and why.
-pub(crate) fn show(lines: &[Line], not_run: &[(String, String)]) {
+/// Prints lines, and what was not run and why. Goals are for figures, not for a run that is only quick.
+pub(crate) fn show(lines: &[Line], not_run: &[(String, String)], goals: bool) {
     println!(
-        "\nEach column is ours, then the peer's: medians. Below 1 a ratio is in our favour; (least, most) of the pairs."
+        "\nMedians; figures are ours, then the peer's. Below 1 a ratio is in our favour; (least, most) of the pairs."
     );
+    let width = lines.iter().map(|line| name(line).chars().count()).max().unwrap_or(0);
     println!(
-        "{:<5}{:<58}{:>7}{:>15}{:>10} {:<7}{:>24}{:>16}{:>16}{:>16}",
-        "row",
-        "case / peer",
-        "ratio",
-        "(least, most)",
-        "goal",
-        "",
-        "figure",
-        "MB/s",
-        "CPU seconds",
-        "peak MiB"
+        "{:<4} {:<width$}{:>7}{:>15}{:>8} {:<7}{:>26}{:>15}{:>13}{:>13}",
+        "row", "case / peer", "ratio", "(least, most)", "goal", "", "figure", "MB/s", "CPU s", "peak MiB"
     );
     for line in lines {
         let both = |show: &dyn Fn(&Side) -> String| {
@@ -33,14 +25,15 @@ pub(crate) fn show(lines: &[Line], not_run: &[(String, String)]) {
             }
             _ => String::new(),
         };
+        let goal = line.goal.filter(|_| goals);
         println!(
-            "{:<5}{:<58}{:>7}{:>15}{:>10} {:<7}{:>24}{:>16}{:>16}{:>16}",
-            format!("P{}", line.row),
+            "{:<4} {:<width$}{:>7}{:>15}{:>8} {:<7}{:>26}{:>15}{:>13}{:>13}",
+            if line.row == 0 { String::new() } else { format!("P{}", line.row) },
             name(line),
             ratio(line.ratio),
             line.ratio.map(|ratio| format!("({:.2}, {:.2})", ratio.least, ratio.most)).unwrap_or_default(),
-            line.goal.map(super::figures::Goal::shown).unwrap_or_default(),
-            match line.reached() {
+            goal.map(super::figures::Goal::shown).unwrap_or_default(),
+            match goal.and_then(|_| line.reached()) {
                 Some(true) => "reached",
                 Some(false) => "MISSED",
                 None => "",
@@ -48,11 +41,7 @@ pub(crate) fn show(lines: &[Line], not_run: &[(String, String)]) {
             format!("{} {}", both(&|side| shown(side.figure)), line.unit),
             both(&rate),
             both(&|side| side.cpu_seconds.map(|seconds| format!("{seconds:.2}")).unwrap_or_default()),
-            both(&|side| if side.peak_kib == 0 {
-                String::new()
-            } else {
-                format!("{:.1}", mib(side.peak_kib))
-            }),
+            both(&|side| format!("{:.1}", mib(side.peak_kib))),
         );
     }
     for (what, why) in not_run {

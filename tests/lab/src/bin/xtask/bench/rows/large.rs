@@ -193,9 +193,9 @@ pub(super) fn far(session: &mut Session) -> Result<()> {
 /// P20.
 pub(super) fn striped(session: &mut Session) -> Result<()> {
     let stage = Stage::new(session, Plan { nodes: 2, ..Plan::default() }, full(session))?;
-    let what = "get to a file, 2 data nodes";
-    stage.run(session, 20, what, Way::Get, 1.0, ["", "-fast -stripe"]);
+    stage.run(session, 20, "get to a file, 2 data nodes", Way::Get, 1.0, ["", "-fast -stripe"]);
     // For comparison: asked for, instead of found.
+    let what = "get to a file, 2 data nodes, ours with --stripe";
     stage.run(session, 20, what, Way::Get, 1.0, ["--stripe", "-fast -stripe"]);
     Ok(())
 }

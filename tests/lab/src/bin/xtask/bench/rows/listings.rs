@@ -101,7 +101,8 @@ pub(super) fn list(session: &mut Session) -> Result<()> {
             after: &|ended| {
                 let text = String::from_utf8_lossy(&ended.output);
                 let names = text.lines().filter_map(|line| line.split_whitespace().last());
-                let names: BTreeSet<&str> = names.filter(|name| name.starts_with('f')).collect();
+                // globus-url-copy says first of which URL.
+                let names: BTreeSet<&str> = names.filter(|name| is_ours(name)).collect();
                 let wanted = usize::try_from(count).unwrap_or(usize::MAX);
                 if names.len() != wanted {
                     bail!("{} names instead of {count}", names.len());
@@ -113,6 +114,11 @@ pub(super) fn list(session: &mut Session) -> Result<()> {
         session.measure(&entry, &contest);
     }
     Ok(())
+}
+
+/// `f0`, `f1`, …
+fn is_ours(name: &str) -> bool {
+    name.strip_prefix('f').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
