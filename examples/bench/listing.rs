@@ -7,7 +7,7 @@ use gridftp::options::TransferMode;
 use gridftp::{Client, Entry};
 
 pub(crate) async fn list(url: &str) -> Result<()> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = std::io::BufWriter::new(std::io::stdout());
     let mut list = Client::new()?.list(url);
     while let Some(entry) = list.next_entry().await? {
         write(&mut out, &entry, entry.name())?;
@@ -16,7 +16,7 @@ pub(crate) async fn list(url: &str) -> Result<()> {
 }
 
 pub(crate) async fn walk(url: &str, stream: bool) -> Result<()> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = std::io::BufWriter::new(std::io::stdout());
     let mode = if stream { TransferMode::Stream } else { TransferMode::Auto };
     let mut walk = Client::new()?.walk(url).mode(mode);
     while let Some(found) = walk.next_entry().await? {

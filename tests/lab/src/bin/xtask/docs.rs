@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let names: Vec<_> = stale.iter().map(|path| path.display().to_string()).collect();
     match (names.is_empty(), args.check) {
         (true, _) => {
-            println!("Manual pages, completions and docs/performance.md are as what they are made of.")
+            println!("Manual pages, completions and docs/performance.md are as what they are made of.");
         }
         (false, false) => println!("Written: {}", names.join(", ")),
         (false, true) => {

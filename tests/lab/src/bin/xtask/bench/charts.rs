@@ -51,7 +51,7 @@ struct Copier {
     name: String,
     kind: Kind,
     program: PathBuf,
-    flags: &'static str,
+    flags: String,
     /// One file after another: its speed with a few files is its speed with many, and tells how many to give it.
     /// Others are slow to begin, and get all there are.
     even: Option<u64>,
@@ -66,12 +66,24 @@ enum Kind {
 impl Copier {
     fn guc(flags: &'static str, even: Option<u64>) -> Result<Self> {
         let program = packages::URL_COPY.program()?;
-        Ok(Self { name: format!("guc {flags}").trim().to_owned(), kind: Kind::Copy, program, flags, even })
+        Ok(Self {
+            name: format!("guc {flags}").trim().to_owned(),
+            kind: Kind::Copy,
+            program,
+            flags: flags.to_owned(),
+            even,
+        })
     }
 
     fn ours(session: &mut Session, flags: &'static str) -> Result<Self> {
         let program = session.program("gridftp-cp")?;
-        Ok(Self { name: "gridftp-cp".to_owned(), kind: Kind::Copy, program, flags, even: None })
+        Ok(Self {
+            name: "gridftp-cp".to_owned(),
+            kind: Kind::Copy,
+            program,
+            flags: flags.to_owned(),
+            even: None,
+        })
     }
 
     /// The contents of a folder at the server into a new one here.
@@ -80,37 +92,33 @@ impl Copier {
         match self.kind {
             Kind::Copy => {
                 let ends = [format!("{}/", lab.url(from)), format!("{}/", file_url(&copy))];
-                lab.command(&self.program, &words(self.flags, &[&ends[0], &ends[1]]))
+                lab.command(&self.program, &words(&self.flags, &[&ends[0], &ends[1]]))
             }
             Kind::Rclone => {
                 let (server, path) = (lab.server(), lab.path(from).display().to_string());
                 let (host, port) = (server.host(), server.port().to_string());
-                let fixed = [
-                    "--ftp-user",
-                    "anonymous",
-                    "--ftp-host",
-                    host,
-                    "--ftp-port",
-                    &port,
-                    "--config",
-                    "/dev/null",
-                ];
+                let fixed = ["--ftp-host", host, "--ftp-port", &port];
                 let ends = [format!(":ftp:{path}"), copy.display().to_string()];
-                lab.command(&self.program, &[words(self.flags, &fixed), ends.to_vec()].concat())
+                lab.command(&self.program, &[words(&self.flags, &fixed), ends.to_vec()].concat())
             }
         }
     }
 
     fn file(&self, lab: &Lab, from: &str) -> Command {
         let ends = [lab.url(from), file_url(&lab.path("copy"))];
-        lab.command(&self.program, &words(self.flags, &[&ends[0], &ends[1]]))
+        lab.command(&self.program, &words(&self.flags, &[&ends[0], &ends[1]]))
     }
 }
 
-/// rclone has its passwords in a form of its own.
+/// rclone wants passwords in a form of its own.
 fn rclone() -> Result<Copier, String> {
     let program = peers::find(&packages::RCLONE)?;
-    let flags = "copy --transfers 16 --checkers 16";
+    let output =
+        Command::new(&program).args(["obscure", "anonymous"]).output().map_err(|error| error.to_string())?;
+    let password = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let flags = format!(
+        "copy --transfers 16 --checkers 16 --ftp-user anonymous --ftp-pass {password} --config /dev/null"
+    );
     Ok(Copier {
         name: "rclone, 16 transfers".to_owned(),
         kind: Kind::Rclone,
@@ -120,8 +128,36 @@ fn rclone() -> Result<Copier, String> {
     })
 }
 
+/// The points of each program at each place; a program that fails is told, and has those it came to.
+fn series<'a>(
+    session: &mut Session,
+    copiers: &'a [Copier],
+    xs: &[f64],
+    point: &dyn Fn(&'a Copier, f64) -> Result<f64>,
+) -> Vec<Series> {
+    let mut all = Vec::new();
+    for copier in copiers {
+        let mut points = Vec::new();
+        for &x in xs {
+            match point(copier, x) {
+                Ok(y) => points.push((x, y)),
+                Err(error) => {
+                    session.fail(&copier.name, &error);
+                    break;
+                }
+            }
+        }
+        if !points.is_empty() {
+            all.push(Series { name: copier.name.clone(), points });
+        }
+    }
+    all
+}
+
 /// Copies that many files of a folder made for it; gives files per second.
 fn files_per_second(copier: &Copier, lab: &Lab, count: u64, bytes: u64) -> Result<f64> {
+    // A run that failed may have left something.
+    clear(&lab.path("source"))?;
     let tree = lab.tree("source", count, bytes, 0)?;
     clear(&lab.path("copy"))?;
     let (wall, ..) = measure::time(&mut copier.folder(lab, "source"))?;
@@ -146,24 +182,20 @@ fn files_by_distance(session: &mut Session) -> Result<Vec<Chart>> {
         Err(why) => session.leave_out("files-by-distance / rclone", &why),
     }
     let full = session.sized(2000, 40);
-    let mut series: Vec<Series> = Vec::new();
-    for copier in &copiers {
-        let mut points = Vec::new();
-        for rtt in [0_u32, 10, 50, 150] {
-            lab.set_link(&format!("rtt={rtt}ms"))?;
-            let count = match copier.even {
-                None => full,
-                Some(few) => {
-                    let few = few.min(full);
-                    scaled(files_per_second(copier, &lab, few, 4096)?, LONG, few, full)
-                }
-            };
-            let speed = files_per_second(copier, &lab, count, 4096)?;
-            println!("{}, {rtt} ms: {speed:.1} files/s ({count} files)", copier.name);
-            points.push((f64::from(rtt), speed));
-        }
-        series.push(Series { name: copier.name.clone(), points });
-    }
+    let point = |copier: &Copier, rtt: f64| -> Result<f64> {
+        lab.set_link(&format!("rtt={rtt}ms"))?;
+        let count = match copier.even {
+            None => full,
+            Some(few) => {
+                let few = few.min(full);
+                scaled(files_per_second(copier, &lab, few, 4096)?, LONG, few, full)
+            }
+        };
+        let speed = files_per_second(copier, &lab, count, 4096)?;
+        println!("{}, {rtt} ms: {speed:.1} files/s ({count} files)", copier.name);
+        Ok(speed)
+    };
+    let series = series(session, &copiers, &[0.0, 10.0, 50.0, 150.0], &point);
     Ok(vec![Chart {
         name: "files-by-distance".to_owned(),
         title: "Files of 4 KiB fetched, by round trip (1 Gbit/s)".to_owned(),
@@ -186,23 +218,19 @@ fn speed_by_loss(session: &mut Session) -> Result<Vec<Chart>> {
         Copier::guc("-fast -p 64", None)?,
     ];
     let full = session.sized(512 << 20, 4 << 20);
-    let mut series = Vec::new();
-    for copier in &copiers {
-        let mut points = Vec::new();
-        for loss in [0.0, 0.01, 0.1, 0.5, 1.0] {
-            lab.set_link(&format!("loss={loss}%"))?;
-            // A larger one as long as it is quick: the beginning of a connection is slow, and a small file is all beginning.
-            let mut bytes = full.min(16 << 20);
-            let (mut time, mut speed) = file_speed(copier, &lab, bytes)?;
-            while bytes < full && time.as_secs_f64() < LONG / 4.0 {
-                bytes = (bytes * 4).min(full);
-                (time, speed) = file_speed(copier, &lab, bytes)?;
-            }
-            println!("{}, {loss} % lost: {speed:.1} MB/s ({})", copier.name, size(bytes));
-            points.push((loss, speed));
+    let point = |copier: &Copier, loss: f64| -> Result<f64> {
+        lab.set_link(&format!("loss={loss}%"))?;
+        // A larger one as long as it is quick: the beginning of a connection is slow, and a small file is all beginning.
+        let mut bytes = full.min(16 << 20);
+        let (mut time, mut speed) = file_speed(copier, &lab, bytes)?;
+        while bytes < full && time.as_secs_f64() < LONG / 4.0 {
+            bytes = (bytes * 4).min(full);
+            (time, speed) = file_speed(copier, &lab, bytes)?;
         }
-        series.push(Series { name: copier.name.clone(), points });
-    }
+        println!("{}, {loss} % lost: {speed:.1} MB/s ({})", copier.name, size(bytes));
+        Ok(speed)
+    };
+    let series = series(session, &copiers, &[0.0, 0.01, 0.1, 0.5, 1.0], &point);
     Ok(vec![Chart {
         name: "speed-by-loss".to_owned(),
         title: "A large file fetched, by loss (50 ms, 1 Gbit/s, cubic)".to_owned(),

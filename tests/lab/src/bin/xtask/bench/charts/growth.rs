@@ -85,7 +85,7 @@ pub(super) fn bytes(session: &mut Session) -> Result<Vec<Chart>> {
             let mut command = if to_file {
                 copier.file(&lab, "source")
             } else {
-                lab.command(&copier.program, &words(copier.flags, &[&lab.url("source"), "file:///dev/null"]))
+                lab.command(&copier.program, &words(&copier.flags, &[&lab.url("source"), "file:///dev/null"]))
             };
             let (wall, ..) = measure::time(&mut command)?;
             if to_file {

@@ -129,9 +129,9 @@ mod tests {
 
     #[test]
     fn processor_time_is_per_gib_and_its_ratio_that_of_pairs() {
-        let line = per_gib(&made(2, "gridftp-cp", (1, 1), (600, 800)));
-        assert_eq!((line.row, line.ratio.unwrap().median, line.reached()), (14, 0.75, Some(true)));
-        assert_eq!(line.ours.figure.unwrap().median, 0.3);
+        let line = per_gib(&made(2, "gridftp-cp", (1, 1), (400, 800)));
+        assert_eq!((line.row, line.ratio.unwrap().median, line.reached()), (14, 0.5, Some(true)));
+        assert_eq!(line.ours.figure.unwrap().median, 0.2);
         assert_eq!(line.theirs.unwrap().figure.unwrap().median, 0.4);
     }
 
