@@ -44,7 +44,7 @@ async fn run(words: &[&str]) -> Result<bool> {
     match *words {
         ["gets", base, count] => many::gets(base, number(count)?).await?,
         ["puts", folder, base, count] => {
-            many::puts(folder.to_owned(), base.to_owned(), number(count)?).await?
+            many::puts(folder.to_owned(), base.to_owned(), number(count)?).await?;
         }
         ["third-party", list] => many::third_party(list).await?,
         ["list", url] => listing::list(url).await?,

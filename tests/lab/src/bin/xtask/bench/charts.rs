@@ -110,14 +110,14 @@ impl Copier {
     }
 }
 
-/// rclone wants passwords in a form of its own.
+/// rclone wants passwords in a form of its own, and takes no answer but yes to its question for UTF-8.
 fn rclone() -> Result<Copier, String> {
     let program = peers::find(&packages::RCLONE)?;
     let output =
         Command::new(&program).args(["obscure", "anonymous"]).output().map_err(|error| error.to_string())?;
     let password = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let flags = format!(
-        "copy --transfers 16 --checkers 16 --ftp-user anonymous --ftp-pass {password} --config /dev/null"
+        "copy --transfers 16 --checkers 16 --ftp-user anonymous --ftp-pass {password} --ftp-disable-utf8 --config /dev/null"
     );
     Ok(Copier {
         name: "rclone, 16 transfers".to_owned(),
