@@ -76,12 +76,15 @@ where
             .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2)));
         context.draw_series(points.iter().map(|point| Circle::new(*point, 3, colour.filled())))?;
     }
+    // Where the lines are not.
+    let ends = |series: &Series| Some(series.points.last()?.1 > series.points.first()?.1);
+    let rises = chart.series.iter().any(|series| ends(series).unwrap_or(false));
     context
         .configure_series_labels()
         .border_style(BLACK.mix(0.3))
         .background_style(WHITE.mix(0.85))
         .label_font(("sans-serif", 13))
-        .position(SeriesLabelPosition::UpperRight)
+        .position(if rises { SeriesLabelPosition::UpperLeft } else { SeriesLabelPosition::UpperRight })
         .draw()?;
     Ok(())
 }

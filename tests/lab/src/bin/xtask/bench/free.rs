@@ -78,6 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 struct Case<'a> {
     name: String,
     bytes: u64,
+    files: u64,
     program: &'a str,
     ours: Vec<String>,
     theirs: (&'a str, Vec<String>),
@@ -97,6 +98,7 @@ fn compare(args: &Args, lab: &Lab, session: &mut Session, case: &Case<'_>) -> Re
         program: case.program,
         peer: &peer,
         bytes: case.bytes,
+        files: case.files,
         ..Entry::default()
     };
     let further: &[String] = if case.program == "gridftp-cp" { &args.ours } else { &[] };
@@ -127,6 +129,7 @@ fn large(args: &Args, lab: &Lab, session: &mut Session, bytes: u64) -> Result<()
             let case = Case {
                 name: name.to_owned(),
                 bytes,
+                files: 0,
                 program: "gridftp-cp",
                 ours: ends.clone(),
                 theirs: (flags, ends),
@@ -149,6 +152,7 @@ fn tree(args: &Args, lab: &Lab, session: &mut Session, count: u64, bytes: u64) -
         let case = Case {
             name: format!("{name} {count} x {bytes} bytes"),
             bytes: count * bytes,
+            files: count,
             program: "gridftp-cp",
             ours: words("-r", &[&ends[0], &ends[1]]),
             theirs: (flags, ends.to_vec()),
@@ -165,6 +169,7 @@ fn small(args: &Args, lab: &Lab, session: &mut Session, count: u64, bytes: u64) 
     let case = Case {
         name: format!("get {count} x {bytes} bytes"),
         bytes: count * bytes,
+        files: count,
         program: "bench",
         ours: words("gets", &[&url, &count.to_string()]),
         theirs: ("-r -cd -cc 4 -fast", vec![format!("{url}/"), format!("{}/", file_url(&copy))]),

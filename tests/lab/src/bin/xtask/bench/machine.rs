@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
+use super::peers;
 use super::results::Stamp;
 use crate::step;
 
@@ -35,9 +36,12 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_mib: kib / 1024,
             system: field("/etc/os-release", "PRETTY_NAME"),
+            // Without what distributors and hosts of virtual machines add to it.
             kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")
                 .unwrap_or_default()
-                .trim()
+                .split(|c: char| !(c.is_ascii_digit() || c == '.'))
+                .next()
+                .unwrap_or_default()
                 .to_owned(),
             versions: [
                 ("globus-gridftp-server", "--version"),
@@ -77,7 +81,9 @@ impl fmt::Display for Machine {
 /// The first word of what a program says about its version that is a number with a point.
 fn version(program: &str, flag: &str) -> Option<String> {
     let program = gridftp_lab::packages::find_program(program)?;
-    let output = Command::new(program).arg(flag).output().ok()?;
+    let mut command = Command::new(program);
+    peers::help_gfal(&mut command);
+    let output = command.arg(flag).output().ok()?;
     let said = [output.stdout, output.stderr].concat();
     number(&String::from_utf8_lossy(&said))
 }

@@ -104,16 +104,13 @@ fn page(results: &Results, notes: &Notes, log: &str) -> String {
 
 /// How many goals are reached, and which are not.
 fn summary(results: &Results) -> String {
-    let missed: Vec<String> = results
-        .lines
-        .iter()
-        .filter(|line| line.reached() == Some(false))
-        .map(|line| format!("P{} ({})", line.row, table::name(line)))
-        .collect();
+    let missed: Vec<&Line> = results.lines.iter().filter(|line| line.reached() == Some(false)).collect();
+    let mut rows: Vec<String> = missed.iter().map(|line| format!("P{}", line.row)).collect();
+    rows.dedup();
     let with_goals = results.lines.iter().filter(|line| line.reached().is_some()).count();
     let mut text = format!("{} of {with_goals} goals are reached.", with_goals - missed.len());
     if !missed.is_empty() {
-        let _ = write!(text, " Not reached: {}.", missed.join("; "));
+        let _ = write!(text, " Not reached, or not in all cases: {}.", rows.join(", "));
     }
     text + "\n\n"
 }
@@ -132,9 +129,7 @@ fn rows_table(lines: &[&Line]) -> String {
             |ratio: Spread| format!("**{:.2}** ({:.2}, {:.2})", ratio.median, ratio.least, ratio.most);
         let figure = |side: &Side| {
             let shown = format!("{} {}", table::shown(side.figure), line.unit);
-            let moved = side.figure.filter(|_| line.bytes > 0 && line.unit == "s");
-            let rate =
-                moved.map(|seconds| format!(", {:.1} MB/s", step::megabytes(line.bytes) / seconds.median));
+            let rate = line.rate(side).map(|(rate, unit)| format!(", {rate:.1} {unit}"));
             shown + &rate.unwrap_or_default()
         };
         let _ = writeln!(
@@ -213,6 +208,7 @@ mod tests {
             ours: side,
             theirs: Some(side),
             bytes: 4_000_000,
+            files: 0,
             checked: "by hash".into(),
             measured: Stamp { date: "2001-02-03".into(), commit: "abc".into() },
         }
@@ -225,7 +221,7 @@ mod tests {
         let results = Results { lines: vec![line(1, 0.4), line(2, 0.9)], ..Results::default() };
         let text = page(&results, &notes, "## Log\n\nnothing yet\n");
         for part in [
-            "1 of 2 goals are reached. Not reached: P2 (a case / guc).",
+            "1 of 2 goals are reached. Not reached, or not in all cases: P2.",
             "| a case | guc | **0.40** (0.40, 0.40) | ≤ 0.50 | reached | 2.000 s, 2.0 MB/s | 2.000 s, 2.0 MB/s | 0.50 / 0.50 | 2.0 / 2.0 | 7 |",
             "**not reached**",
             "It is the server.",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use super::figures::{Goal, Spread};
+use super::figures::{Goal, Spread, figure};
 use super::machine::Machine;
 use crate::step;
 
@@ -42,6 +42,8 @@ pub(crate) struct Line {
     pub(crate) theirs: Option<Side>,
     /// Bytes that a run moves.
     pub(crate) bytes: u64,
+    /// Files that a run moves, where they are so small that this is what counts.
+    pub(crate) files: u64,
     /// How it was seen that the runs did what they should.
     pub(crate) checked: String,
     pub(crate) measured: Stamp,
@@ -94,6 +96,16 @@ impl Line {
     /// What makes it the same line as another one.
     fn key(&self) -> (u8, &str, &str, &str) {
         (self.row, &self.case, &self.program, &self.peer)
+    }
+
+    /// What a side moved in a second, with its unit.
+    pub(crate) fn rate(&self, side: &Side) -> Option<(f64, &'static str)> {
+        let seconds = side.figure.filter(|_| self.unit == "s")?.median;
+        match (self.files, self.bytes) {
+            (0, 0) => None,
+            (0, bytes) => Some((figure(bytes) / 1e6 / seconds, "MB/s")),
+            (files, _) => Some((figure(files) / seconds, "files/s")),
+        }
     }
 
     pub(crate) fn reached(&self) -> Option<bool> {
@@ -169,6 +181,7 @@ mod tests {
             ours: Side { figure: Spread::of([1.0]), cpu_seconds: Some(0.5), peak_kib: 1024 },
             theirs: None,
             bytes: 0,
+            files: 0,
             checked: "hash".into(),
             measured: Stamp::default(),
         }

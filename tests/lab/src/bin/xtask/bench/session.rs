@@ -24,6 +24,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) goal: Option<Goal>,
     /// What a run moves.
     pub(crate) bytes: u64,
+    /// Where files are so small that their number is what counts.
+    pub(crate) files: u64,
     /// How it is seen that a run did what it should.
     pub(crate) checked: &'a str,
     /// Where the run that reads memory is all that is wanted.
@@ -159,6 +161,7 @@ pub(crate) fn line(entry: &Entry<'_>, outcome: &Outcome, measured: Stamp) -> Lin
         ours: side(ours, outcome.peak.0),
         theirs: outcome.peak.1.map(|peak| side(theirs, peak)),
         bytes: entry.bytes,
+        files: entry.files,
         checked: entry.checked.to_owned(),
         measured,
     }

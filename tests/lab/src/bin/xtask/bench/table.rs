@@ -2,7 +2,6 @@
 
 use super::figures::{Spread, figure};
 use super::results::{Line, Side};
-use crate::step;
 
 /// Prints lines, and what was not run and why. Goals are for figures, not for a run that is only quick.
 pub(crate) fn show(lines: &[Line], not_run: &[(String, String)], goals: bool) {
@@ -11,23 +10,19 @@ pub(crate) fn show(lines: &[Line], not_run: &[(String, String)], goals: bool) {
     );
     let width = lines.iter().map(|line| name(line).chars().count()).max().unwrap_or(0);
     println!(
-        "{:<4} {:<width$}{:>7}{:>15}{:>8} {:<7}{:>26}{:>15}{:>13}{:>13}",
-        "row", "case / peer", "ratio", "(least, most)", "goal", "", "figure", "MB/s", "CPU s", "peak MiB"
+        "{:<4} {:<width$}{:>7}{:>15}{:>8} {:<7}{:>26}{:>24}{:>13}{:>13}",
+        "row", "case / peer", "ratio", "(least, most)", "goal", "", "figure", "a second", "CPU s", "peak MiB"
     );
     for line in lines {
         let both = |show: &dyn Fn(&Side) -> String| {
             let theirs = line.theirs.as_ref().map(show).unwrap_or_default();
             format!("{} {theirs}", show(&line.ours))
         };
-        let rate = |side: &Side| match side.figure {
-            Some(seconds) if line.bytes > 0 && line.unit == "s" => {
-                format!("{:.1}", step::megabytes(line.bytes) / seconds.median)
-            }
-            _ => String::new(),
-        };
+        let rate = |side: &Side| line.rate(side).map(|(rate, _)| format!("{rate:.1}")).unwrap_or_default();
+        let rate_unit = line.rate(&line.ours).map(|(_, unit)| unit).unwrap_or_default();
         let goal = line.goal.filter(|_| goals);
         println!(
-            "{:<4} {:<width$}{:>7}{:>15}{:>8} {:<7}{:>26}{:>15}{:>13}{:>13}",
+            "{:<4} {:<width$}{:>7}{:>15}{:>8} {:<7}{:>26}{:>24}{:>13}{:>13}",
             if line.row == 0 { String::new() } else { format!("P{}", line.row) },
             name(line),
             ratio(line.ratio),
@@ -39,7 +34,7 @@ pub(crate) fn show(lines: &[Line], not_run: &[(String, String)], goals: bool) {
                 None => "",
             },
             format!("{} {}", both(&|side| shown(side.figure)), line.unit),
-            both(&rate),
+            format!("{} {rate_unit}", both(&rate)),
             both(&|side| side.cpu_seconds.map(|seconds| format!("{seconds:.2}")).unwrap_or_default()),
             both(&|side| format!("{:.1}", mib(side.peak_kib))),
         );

@@ -34,6 +34,7 @@ fn per_gib(line: &Line) -> Line {
         ours: side(&line.ours),
         theirs: line.theirs.as_ref().map(side),
         bytes: 0,
+        files: 0,
         ..line.clone()
     }
 }
@@ -91,6 +92,7 @@ fn of_memory(line: &Line, limit: f64) -> Line {
         ratio,
         cpu_ratio: None,
         bytes: 0,
+        files: 0,
         ours: Side { cpu_seconds: None, ..ours },
         theirs: theirs.map(|theirs| Side { cpu_seconds: None, ..theirs }),
         ..line.clone()

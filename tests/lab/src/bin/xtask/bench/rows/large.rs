@@ -255,7 +255,7 @@ fn processor_alone(session: &mut Session, case: &str) {
     line.unit = "CPU s".to_owned();
     line.goal = Some(Goal::RatioAtMost(1.05));
     line.ratio = line.cpu_ratio;
-    line.bytes = 0;
+    (line.bytes, line.files) = (0, 0);
     line.ours.figure = line.ours.cpu_seconds.and_then(|seconds| Spread::of([seconds]));
     if let Some(theirs) = &mut line.theirs {
         theirs.figure = theirs.cpu_seconds.and_then(|seconds| Spread::of([seconds]));

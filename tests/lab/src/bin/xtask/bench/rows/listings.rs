@@ -37,6 +37,7 @@ fn walk_at(session: &mut Session, lab: &Lab, place: &str, goal: f64) -> Result<(
         program: "gridftp-fs find",
         peer: &called(&guc, &format!("-do {flags}")),
         goal: Some(Goal::RatioAtMost(goal)),
+        files: folders * 10,
         checked: NAMES,
         ..Entry::default()
     };
@@ -91,6 +92,7 @@ pub(super) fn list(session: &mut Session) -> Result<()> {
             program: "examples/bench list",
             peer: &called(&guc, "-list"),
             goal,
+            files: count,
             checked: "the number of different names after each run",
             ..Entry::default()
         };

@@ -40,7 +40,7 @@ pub(super) fn stat(session: &mut Session) -> Result<()> {
             peer: IN_C,
             unit: "µs each",
             goal: Some(Goal::RatioAtMost(goal)),
-            checked: "the size in each answer",
+            checked: "the size in each of our answers, and that each of theirs ends well",
             ..Entry::default()
         };
         let contest = Contest {

@@ -45,6 +45,7 @@ impl Case<'_> {
             peer: &called(&guc, &flags),
             goal: Some(Goal::RatioAtMost(self.goal)),
             bytes: self.count * self.bytes,
+            files: self.count,
             checked: HASHED,
             ..Entry::default()
         };
@@ -132,6 +133,7 @@ pub(super) fn third_party(session: &mut Session) -> Result<()> {
         peer: &called(&guc, &format!("{flags} -f")),
         goal: Some(Goal::RatioAtMost(1.0)),
         bytes: count * bytes,
+        files: count,
         checked: HASHED,
         ..Entry::default()
     };
