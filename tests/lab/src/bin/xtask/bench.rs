@@ -49,7 +49,7 @@ pub(crate) struct How {
     /// Small files, one pair, programs that are not optimised: to see that everything runs, not for figures
     #[arg(long, conflicts_with_all = ["record", "json"])]
     quick: bool,
-    /// Write the figures to a file
+    /// Keep the figures in a file; what it has of the same rows is replaced
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Keep the figures in docs/performance/results.json, and write docs/performance.md anew
@@ -89,15 +89,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some(What::Free(args)) => free::run(args),
         Some(What::Charts { name, how }) => {
             let mut session = Session::new(how.pairs, how.quick);
-            let charts = charts::measure(&mut session, name)?;
-            keep(how, Results { charts, ..Results::default() }, &[])?;
+            // One by one, as all of them take a while.
+            for chart in charts::named(name) {
+                let charts = chart.measure(&mut session);
+                keep(how, Results { charts, ..Results::default() }, &[])?;
+            }
             ended_well(&session)
         }
         _ => {
             let session = measured(&args.rows, &args.how)?;
             table::show(&session.lines, &session.not_run, !args.how.quick);
-            let whole: Vec<u8> = session.whole();
-            keep(&args.how, Results { lines: session.lines.clone(), ..Results::default() }, &whole)?;
             ended_well(&session)
         }
     }
@@ -122,24 +123,32 @@ pub(crate) fn quick() -> Result<String> {
 
 fn measured(rows: &[RowName], how: &How) -> Result<Session> {
     let mut session = Session::new(how.pairs, how.quick);
-    rows::run(&mut session, rows)?;
+    // After each row, as all of them take long.
+    rows::run(&mut session, rows, &|session| {
+        keep(how, Results { lines: session.lines.clone(), ..Results::default() }, &session.whole())
+    })?;
     Ok(session)
 }
 
 fn keep(how: &How, mut new: Results, whole: &[u8]) -> Result<()> {
+    if how.json.is_none() && !how.record {
+        return Ok(());
+    }
     new.machine = machine::Machine::here();
     if let Some(path) = &how.json {
-        new.save(path)?;
-        println!("Written: {}", path.display());
+        let mut kept = Results::load(path)?;
+        kept.merge(new.clone(), whole);
+        kept.save(path)?;
     }
     if how.record {
-        let mut kept = Results::load()?;
+        let path = Results::path();
+        let mut kept = Results::load(&path)?;
         let dropped = kept.merge(new, whole);
         if dropped > 0 {
             println!("This is another machine: {dropped} lines and charts of the former one were dropped.");
         }
-        kept.save(&Results::path())?;
-        println!("Written: docs/performance/results.json, {}", render::write()?.join(", "));
+        kept.save(&path)?;
+        render::write()?;
     }
     Ok(())
 }

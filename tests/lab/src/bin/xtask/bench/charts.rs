@@ -21,29 +21,33 @@ mod growth;
 /// What a point should take, in seconds.
 const LONG: f64 = 15.0;
 
-type Make = fn(&mut Session) -> Result<Vec<Chart>>;
+/// A chart, or two of the same runs.
+pub(crate) struct Measurement {
+    name: &'static str,
+    make: fn(&mut Session) -> Result<Vec<Chart>>,
+}
 
-const CHARTS: [(&str, Make); 4] = [
-    ("files-by-distance", files_by_distance),
-    ("speed-by-loss", speed_by_loss),
-    ("growth-files", growth::files),
-    ("growth-bytes", growth::bytes),
+const ALL: [Measurement; 4] = [
+    Measurement { name: "files-by-distance", make: files_by_distance },
+    Measurement { name: "speed-by-loss", make: speed_by_loss },
+    Measurement { name: "growth-files", make: growth::files },
+    Measurement { name: "growth-bytes", make: growth::bytes },
 ];
 
 /// Those whose name contains this.
-pub(crate) fn measure(session: &mut Session, name: &str) -> Result<Vec<Chart>> {
-    let mut charts = Vec::new();
-    for (chart, make) in CHARTS {
-        if !chart.contains(name) {
-            continue;
-        }
-        println!("==== {chart}");
-        match make(session) {
-            Ok(made) => charts.extend(made),
-            Err(error) => session.fail(chart, &error),
-        }
+pub(crate) fn named(name: &str) -> impl Iterator<Item = Measurement> {
+    ALL.into_iter().filter(move |chart| chart.name.contains(name))
+}
+
+impl Measurement {
+    /// Measures it. A failure is told, and leaves the others.
+    pub(crate) fn measure(&self, session: &mut Session) -> Vec<Chart> {
+        println!("==== {}", self.name);
+        (self.make)(session).unwrap_or_else(|error| {
+            session.fail(self.name, &error);
+            Vec::new()
+        })
     }
-    Ok(charts)
 }
 
 /// A program that copies.

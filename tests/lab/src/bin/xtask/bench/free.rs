@@ -124,7 +124,9 @@ fn large(args: &Args, lab: &Lab, session: &mut Session, bytes: u64) -> Result<()
         ("get to a file", [&from_url, &to]),
         ("put", [&from, &to_url]),
     ] {
-        for flags in ["", "-fast -p 4"] {
+        // Flags that are given take the place of these, once.
+        let flags: &[&str] = if args.theirs.is_some() { &[""] } else { &["", "-fast -p 4"] };
+        for flags in flags {
             let ends: Vec<String> = ends.iter().map(|end| (*end).to_owned()).collect();
             let case = Case {
                 name: name.to_owned(),

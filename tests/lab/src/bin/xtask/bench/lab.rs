@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use gridftp_lab::wan::{Conditions, End, Make, Wan};
-use gridftp_lab::{Pki, Server, Tree, percent_encode, sha256_file, write_random};
+use gridftp_lab::{Pki, Server, Tree, packages, percent_encode, sha256_file, write_random};
 
 use super::figures::whole;
 use super::measure;
@@ -169,7 +169,15 @@ pub(crate) fn why_no_link() -> Option<&'static str> {
     if !rustix::process::geteuid().is_root() {
         return Some("network namespaces and TUN devices need root");
     }
-    (!Path::new("/dev/net/tun").exists()).then_some("there is no /dev/net/tun")
+    let tun = std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun");
+    if tun.is_err() {
+        return Some("there is no /dev/net/tun that can be opened");
+    }
+    // Root of a container may be root of nothing else.
+    let network =
+        packages::UNSHARE.program().map(|unshare| Command::new(unshare).args(["--net", "true"]).output());
+    let made = network.is_ok_and(|output| output.is_ok_and(|output| output.status.success()));
+    (!made).then_some("this root may not make network namespaces")
 }
 
 /// A link that is taken down at the end.

@@ -31,7 +31,7 @@ struct Notes {
 
 /// All files that are made, below the root, with their contents.
 pub(crate) fn files() -> Result<Vec<(PathBuf, String)>> {
-    let results = Results::load()?;
+    let results = Results::load(&Results::path())?;
     let text = |name: &str| {
         let path = step::root().join("docs/performance").join(name);
         std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))

@@ -121,9 +121,8 @@ impl Results {
     }
 
     /// What is kept; nothing, if there is no file yet.
-    pub(crate) fn load() -> Result<Self> {
-        let path = Self::path();
-        let text = match std::fs::read(&path) {
+    pub(crate) fn load(path: &Path) -> Result<Self> {
+        let text = match std::fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),

@@ -77,15 +77,20 @@ fn chosen(wanted: &[RowName]) -> Vec<&'static Row> {
     first
 }
 
-/// Measures them.
-pub(crate) fn run(session: &mut Session, wanted: &[RowName]) -> Result<()> {
+/// Measures them; `keep` is called after each.
+pub(crate) fn run(
+    session: &mut Session,
+    wanted: &[RowName],
+    keep: &dyn Fn(&Session) -> Result<()>,
+) -> Result<()> {
     for row in chosen(wanted) {
         println!("==== P{}: {}", row.number, row.title);
         if let Err(error) = (row.run)(session) {
             session.fail(&format!("P{}", row.number), &error);
         }
+        session.lines.sort_by_key(|line| line.row);
+        keep(session)?;
     }
-    session.lines.sort_by_key(|line| line.row);
     Ok(())
 }
 
