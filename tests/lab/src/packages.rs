@@ -102,6 +102,18 @@ components! {
     SLURM_CLIENT = "sbatch", Program, "slurm-client", "slurm";
 }
 
+/// Copies with many transfers at once: a peer of benchmarks, which do without it.
+pub static RCLONE: Component =
+    Component { name: "rclone", check: Check::Program, debian: "rclone", fedora: "rclone" };
+
+/// What a grid site has to look at files with: a peer of benchmarks, which do without it.
+pub static GFAL_STAT: Component = Component {
+    name: "gfal-stat",
+    check: Check::Program,
+    debian: "gfal2-util-scripts gfal2-plugin-gridftp",
+    fedora: "gfal2-util-scripts gfal2-plugin-gridftp",
+};
+
 /// What only the tests need: programs that are built and servers that are demonstrated do without.
 pub static ONLY_FOR_TESTS: &[&Component] = &[
     &PYFTPDLIB,

@@ -15,6 +15,7 @@ use rcgen::{
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
+use crate::wan::End;
 use crate::{Error, Result, packages, rsa};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -76,7 +77,7 @@ impl Pki {
         let ca = Signer::authority("Lab CA", rsa::key("ca"))?;
         self.write_ca_dir("certificates", &ca)?;
 
-        let mut names = vec!["localhost".to_owned()];
+        let mut names = vec!["localhost".to_owned(), End::B.name().to_owned()];
         if let Some(host) = host_name().filter(|name| name != "localhost") {
             names.push(host);
         }
@@ -177,7 +178,7 @@ impl Pki {
         &self.user_subject
     }
 
-    /// The server's certificate, for `localhost` and the machine's name.
+    /// The server's certificate, for `localhost`, the far end of a link, and the machine's name.
     pub fn host_cert(&self) -> PathBuf {
         self.path("host.pem")
     }

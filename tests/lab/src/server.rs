@@ -128,7 +128,7 @@ impl Server {
         self.port
     }
 
-    /// The host to name in a URL: `localhost` for GSI, as the certificate says, and 127.0.0.1 or `[::1]` otherwise.
+    /// The host to name in a URL: for GSI a name that the certificate has, and an address otherwise.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -304,6 +304,7 @@ impl Builder {
             &self.folders,
         )?;
         let host = match (&self.login, self.ipv6) {
+            (Login::Gsi, _) if self.link.is_some() => End::B.name(),
             _ if self.link.is_some() => End::B.address(),
             (Login::Gsi, _) => "localhost",
             (_, false) => "127.0.0.1",

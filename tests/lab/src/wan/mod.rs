@@ -53,6 +53,14 @@ impl End {
         }
     }
 
+    /// Its name, which both ends know.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::A => "wan-a",
+            Self::B => "wan-b",
+        }
+    }
+
     /// Its address.
     pub fn address(self) -> &'static str {
         match self {
@@ -140,7 +148,8 @@ impl Wan {
             let folder = Path::new(NAMES).join(&namespace);
             fs::create_dir_all(&folder).map_err(Error::io("making", &folder))?;
             let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
-            let names = format!("{} wan-a\n{} wan-b\n{hosts}", End::A.address(), End::B.address());
+            let names = [End::A, End::B].map(|end| format!("{} {}\n", end.address(), end.name())).concat();
+            let names = format!("{names}{hosts}");
             fs::write(folder.join("hosts"), names).map_err(Error::io("writing into", &folder))?;
             ip(&["netns", "add", &namespace])?;
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{deps, fuzz, sanitize, step};
+use crate::{bench, deps, docs, fuzz, sanitize, step};
 
 /// What a step does; it may have a line to tell at the end.
 enum Work {
@@ -37,18 +37,20 @@ pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
     let mut done: Vec<(&str, Duration, String)> = Vec::new();
 
-    let mut docs = step::cargo(&["doc", "--workspace", "--no-deps"]);
-    docs.env("RUSTDOCFLAGS", "-Dwarnings");
+    let mut doc = step::cargo(&["doc", "--workspace", "--no-deps"]);
+    doc.env("RUSTDOCFLAGS", "-Dwarnings");
     let command = |args: &[&str]| Work::Command(step::cargo(args));
     let steps = [
         ("format", command(&["fmt", "--all", "--check"])),
         ("format fuzz", command(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])),
         ("clippy", command(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
-        ("docs", Work::Command(docs)),
+        ("docs", Work::Command(doc)),
         // The tests of the programs run what is built here.
         ("examples", command(&["build", "--workspace", "--examples"])),
+        ("generated", Work::Own(docs::check)),
         ("tests", Work::Tests(step::cargo(&["nextest", "run", "--workspace"]))),
         ("doctests", command(&["test", "--workspace", "--doc"])),
+        ("bench", Work::Own(bench::quick)),
         ("fuzz", Work::Own(fuzz::all)),
         ("valgrind", Work::Own(sanitize::valgrind)),
         ("address", Work::Own(sanitize::address)),

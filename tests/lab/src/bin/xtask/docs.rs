@@ -1,11 +1,12 @@
-//! `cargo xtask docs`: manual pages and completions of the programs, out of the programs themselves.
+//! `cargo xtask docs`: manual pages and completions of the programs, out of the programs themselves, and docs/performance.md, out of
+//! what is recorded.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::step;
+use crate::{bench, step};
 
 const PROGRAMS: [&str; 2] = ["gridftp-cp", "gridftp-fs"];
 
@@ -23,6 +24,11 @@ pub(crate) struct Args {
     /// Change nothing; fail if a file is not what it should be
     #[arg(long)]
     check: bool,
+}
+
+/// Only looks: a step of `cargo xtask test`.
+pub(crate) fn check() -> Result<String> {
+    run(&Args { check: true }).map(|()| String::new())
 }
 
 /// Makes all of them.
@@ -50,12 +56,24 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
         }
     }
+    for (path, text) in bench::render::files()? {
+        let whole = step::root().join(&path);
+        if std::fs::read(&whole).is_ok_and(|found| found == text.as_bytes()) {
+            continue;
+        }
+        stale.push(path);
+        if !args.check {
+            write(&whole, text.as_bytes())?;
+        }
+    }
     let names: Vec<_> = stale.iter().map(|path| path.display().to_string()).collect();
     match (names.is_empty(), args.check) {
-        (true, _) => println!("Manual pages and completions are as the programs are."),
+        (true, _) => {
+            println!("Manual pages, completions and docs/performance.md are as what they are made of.");
+        }
         (false, false) => println!("Written: {}", names.join(", ")),
         (false, true) => {
-            bail!("not as the programs are: {}; `cargo xtask docs` writes them", names.join(", "))
+            bail!("not as what they are made of: {}; `cargo xtask docs` writes them", names.join(", "))
         }
     }
     Ok(())

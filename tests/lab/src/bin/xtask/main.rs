@@ -35,7 +35,7 @@ enum Task {
     Demo,
     /// Runs everything CI runs: formatting, lints, docs, all tests
     Test,
-    /// Measures against globus-url-copy, in pairs
+    /// Measures the rows of docs/performance.md against other programs, in pairs
     Bench(bench::Args),
     /// Runs a mixed load for minutes against servers that are broken meanwhile, and checks every file, memory and descriptors
     Soak(soak::Args),
@@ -47,7 +47,7 @@ enum Task {
     Sanitize,
     /// A link with delay, rate and loss between two network namespaces, to try things over
     Wan(wan::Args),
-    /// Writes manual pages and completions for shells into docs/
+    /// Writes manual pages, completions for shells and docs/performance.md into docs/
     Docs(docs::Args),
     /// Installs what building and testing need; says what first
     Deps,

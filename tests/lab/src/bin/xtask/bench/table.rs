@@ -1,82 +1,68 @@
-//! Medians and their table.
+//! The table on the terminal.
 
-use std::time::Duration;
+use super::figures::{Spread, figure};
+use super::results::{Line, Side};
 
-use super::measure::{Outcome, Run};
-use crate::step;
-
-/// What a run moved.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Unit {
-    /// So many bytes; shown as MB/s.
-    Megabytes(u64),
-    /// So many files; shown as files per second.
-    Files(usize),
-}
-
-/// Prints the rows.
-pub(crate) fn show(results: &[(String, Outcome)], unit: Unit, pairs: u32) {
-    let per_second = match unit {
-        Unit::Megabytes(_) => "MB/s",
-        Unit::Files(_) => "files/s",
-    };
+/// Prints lines, and what was not run and why. Goals are for figures, not for a run that is only quick.
+pub(crate) fn show(lines: &[Line], not_run: &[(String, String)], goals: bool) {
     println!(
-        "\nMedians of {pairs} pairs; each column is ours, then the peer's. Below 1 the ratio is in our favour."
+        "\nMedians; figures are ours, then the peer's. Below 1 a ratio is in our favour; (least, most) of the pairs."
     );
+    let width = lines.iter().map(|line| name(line).chars().count()).max().unwrap_or(0);
     println!(
-        "{:<46}{:>7}{:>15}{:>18}{:>16}{:>16}{:>16}",
-        "row / peer", "ratio", "(least, most)", "seconds", per_second, "CPU seconds", "peak MiB"
+        "{:<4} {:<width$}{:>7}{:>15}{:>8} {:<7}{:>26}{:>24}{:>13}{:>13}",
+        "row", "case / peer", "ratio", "(least, most)", "goal", "", "figure", "a second", "CPU s", "peak MiB"
     );
-    for (name, outcome) in results {
-        let mut ratios: Vec<f64> =
-            outcome.pairs.iter().map(|(a, b)| seconds(a.wall) / seconds(b.wall)).collect();
-        let ratio = median(&mut ratios);
-        let least = ratios.first().copied().unwrap_or(f64::NAN);
-        let most = ratios.last().copied().unwrap_or(f64::NAN);
-        let of = |get: fn(&Run) -> Duration| {
-            let mut ours: Vec<f64> = outcome.pairs.iter().map(|(a, _)| seconds(get(a))).collect();
-            let mut peer: Vec<f64> = outcome.pairs.iter().map(|(_, b)| seconds(get(b))).collect();
-            (median(&mut ours), median(&mut peer))
+    for line in lines {
+        let both = |show: &dyn Fn(&Side) -> String| {
+            let theirs = line.theirs.as_ref().map(show).unwrap_or_default();
+            format!("{} {theirs}", show(&line.ours))
         };
-        let (wall, cpu) = (of(|run| run.wall), of(|run| run.cpu));
-        let speed = |seconds: f64| match unit {
-            Unit::Megabytes(bytes) => step::megabytes(bytes) / seconds,
-            Unit::Files(count) => f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / seconds,
-        };
-        let mib = |kib: u64| f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0;
+        let rate = |side: &Side| line.rate(side).map(|(rate, _)| format!("{rate:.1}")).unwrap_or_default();
+        let rate_unit = line.rate(&line.ours).map(|(_, unit)| unit).unwrap_or_default();
+        let goal = line.goal.filter(|_| goals);
         println!(
-            "{name:<46}{ratio:>7.2}{:>15}{:>18}{:>16}{:>16}{:>16}",
-            format!("({least:.2}, {most:.2})"),
-            format!("{:.3} {:.3}", wall.0, wall.1),
-            format!("{:.0} {:.0}", speed(wall.0), speed(wall.1)),
-            format!("{:.2} {:.2}", cpu.0, cpu.1),
-            format!("{:.1} {:.1}", mib(outcome.peak.0), mib(outcome.peak.1)),
+            "{:<4} {:<width$}{:>7}{:>15}{:>8} {:<7}{:>26}{:>24}{:>13}{:>13}",
+            if line.row == 0 { String::new() } else { format!("P{}", line.row) },
+            name(line),
+            ratio(line.ratio),
+            line.ratio.map(|ratio| format!("({:.2}, {:.2})", ratio.least, ratio.most)).unwrap_or_default(),
+            goal.map(super::figures::Goal::shown).unwrap_or_default(),
+            match goal.and_then(|_| line.reached()) {
+                Some(true) => "reached",
+                Some(false) => "MISSED",
+                None => "",
+            },
+            format!("{} {}", both(&|side| shown(side.figure)), line.unit),
+            format!("{} {rate_unit}", both(&rate)),
+            both(&|side| side.cpu_seconds.map(|seconds| format!("{seconds:.2}")).unwrap_or_default()),
+            both(&|side| format!("{:.1}", mib(side.peak_kib))),
         );
     }
-}
-
-fn seconds(time: Duration) -> f64 {
-    time.as_secs_f64()
-}
-
-/// Sorts, and gives the middle one, or the mean of the middle two.
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => values[n / 2],
-        n => f64::midpoint(values[n / 2 - 1], values[n / 2]),
+    for (what, why) in not_run {
+        println!("NOT RUN {what}: {why}");
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::median;
+/// `a case / a peer`.
+pub(crate) fn name(line: &Line) -> String {
+    if line.peer.is_empty() { line.case.clone() } else { format!("{} / {}", line.case, line.peer) }
+}
 
-    #[test]
-    fn medians() {
-        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&mut [4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert!(median(&mut []).is_nan());
+pub(crate) fn ratio(ratio: Option<Spread>) -> String {
+    ratio.map(|ratio| format!("{:.2}", ratio.median)).unwrap_or_default()
+}
+
+/// Three digits or more.
+pub(crate) fn shown(spread: Option<Spread>) -> String {
+    match spread.map(|spread| spread.median) {
+        None => String::new(),
+        Some(median) if median >= 100.0 => format!("{median:.0}"),
+        Some(median) if median >= 10.0 => format!("{median:.1}"),
+        Some(median) => format!("{median:.3}"),
     }
+}
+
+pub(crate) fn mib(kib: u64) -> f64 {
+    figure(kib) / 1024.0
 }
