@@ -1,5 +1,6 @@
 //! One RETR (or ERET): from the command to the server's last word.
 
+mod accepted;
 mod plan;
 
 use std::collections::VecDeque;
@@ -21,6 +22,7 @@ use crate::session::watch::{Limits, Timer, explain, in_step};
 use crate::session::{PendingReply, Session};
 use crate::types::{RangeSet, RestartMarker};
 
+use accepted::accepted;
 pub(crate) use plan::GetRequest;
 use plan::Plan;
 pub(crate) use plan::{shorter, told, with_path};
@@ -216,53 +218,6 @@ impl Session {
 pub(crate) fn size_of(reply: &Reply) -> Option<u64> {
     let text = (reply.code() == 213).then(|| reply.lines().next())??;
     std::str::from_utf8(text).ok()?.trim().parse().ok()
-}
-
-/// Waits for the first 1yz reply, while a stream's data may come already.
-async fn accepted(
-    mut run: Option<ReadRun>,
-    pending: &mut PendingReply,
-) -> Result<(Option<ReadRun>, VecDeque<(u64, Bytes)>)> {
-    let mut early = VecDeque::new();
-    loop {
-        let Some(active) = &mut run else {
-            let reply = pending.next().await?;
-            started(&reply)?;
-            return Ok((run, early));
-        };
-        tokio::select! {
-            biased;
-            reply = pending.next() => {
-                started(&reply?)?;
-                return Ok((run, early));
-            }
-            block = active.next() => match block {
-                Ok(Some(block)) => early.push_back(block),
-                // All of a small file is here before the reply is read.
-                Ok(None) => {
-                    started(&pending.next().await?)?;
-                    return Ok((run, early));
-                }
-                Err(failure) => return Err(explain(failure, pending, None).await),
-            },
-        }
-    }
-}
-
-fn started(reply: &Reply) -> Result<()> {
-    if reply.is_preliminary() {
-        return Ok(());
-    }
-    if reply.is_completion() {
-        return Err(Error::new(
-            ErrorKind::Protocol,
-            Phase::Command,
-            "the server ended a transfer that had not begun",
-        )
-        .with_side(Side::Server)
-        .with_reply(reply.clone()));
-    }
-    Err(Error::from_reply(reply.clone(), Phase::Command, "the server does not send the file"))
 }
 
 impl ActiveGet {

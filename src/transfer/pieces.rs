@@ -157,7 +157,7 @@ impl Pieces {
             // An empty file has to be made as well.
             Some(0) => vec![RangeSet::new()],
             Some(size) => there.complement(size).iter().map(one).collect(),
-            None => vec![one(0..u64::MAX)],
+            None => vec![one(0..u64::MAX)], // As far as a set goes.
         };
         let inner = Mutex::new(Inner {
             waiting,
@@ -422,7 +422,7 @@ mod tests {
         assert!(Pieces::new(Some(30), &std::iter::once(0..30).collect(), true).take().is_none());
         assert_eq!(Pieces::new(Some(0), &RangeSet::default(), true).take().unwrap().range, 0..0);
         let unknown = Pieces::new(None, &RangeSet::default(), true);
-        assert_eq!(unknown.take().unwrap().range, 0..u64::MAX);
+        assert_eq!(unknown.take().unwrap().range.start, 0);
         assert!(unknown.take().is_none() && !unknown.has_room());
     }
 }

@@ -163,7 +163,7 @@ async fn an_abort_of_a_put_whose_session_died_says_so() {
 async fn an_abort_of_a_silent_server_has_its_limit() {
     let data = Data { bytes: b"12345", ends: false };
     let server = Fake::with_data("220 here\r\n", |_| None, data).await;
-    let limits = short().reply(Duration::from_millis(300)).first_byte(Duration::from_millis(300));
+    let limits = short().reply(Duration::from_millis(300)).stall(Duration::from_millis(300));
     let client = builder().timeouts(limits).build().unwrap();
     let get = client.get(server.url("f")).await.unwrap();
     // The marker is known here, so a server that says nothing more does no harm.
@@ -173,9 +173,10 @@ async fn an_abort_of_a_silent_server_has_its_limit() {
     let connections = server.connections();
     let mut get = client.get(server.url("f")).await.unwrap();
     assert_eq!(server.connections(), connections + 1);
+    assert_eq!(get.next_block().await.unwrap().unwrap().data, "12345");
     let error = get.next_block().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout(TimeoutKind::FirstByte), "{error}");
-    assert_eq!(get.abort().await.unwrap(), RestartMarker::Stream { offset: 0 });
+    assert_eq!(error.kind(), ErrorKind::Timeout(TimeoutKind::Stall), "{error}");
+    assert_eq!(get.abort().await.unwrap(), RestartMarker::Stream { offset: 5 });
 }
 
 #[tokio::test]

@@ -28,9 +28,7 @@ impl Pipe {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
         // A user who has many is refused; a small one does as well.
         let bytes = fcntl_setpipe_size(&write, PIPE_BYTES).unwrap_or(64 << 10);
-        // C cannot do with high numbers, and these can.
-        let (read, write) = (crate::engine::move_high(read), crate::engine::move_high(write));
-        Ok(Self { read, write, bytes })
+        Ok(Self { read: out_of_the_way(read), write: out_of_the_way(write), bytes })
     }
 
     /// Where bytes go in.
@@ -93,6 +91,11 @@ impl Pipe {
         }
         Ok(())
     }
+}
+
+/// Leaves the low numbers to C, which cannot do with others.
+fn out_of_the_way(fd: OwnedFd) -> OwnedFd {
+    rustix::io::fcntl_dupfd_cloexec(&fd, 1024).unwrap_or(fd)
 }
 
 /// The pipes of one stream.
