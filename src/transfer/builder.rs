@@ -303,8 +303,8 @@ impl TransferBuilder {
     /// Parallel data connections for each large file and session, 1 to 256.
     ///
     /// Default: `None`, as many as are of use. That is one, but for gets without protection from a GridFTP server that is far
-    /// away (4 ms and more) and can connect to this client: a file by itself comes over up to 32 connections then, and over
-    /// up to four times as many where packets are lost.
+    /// away (4 ms and more) and can connect to this client: a file of 8 MiB or more comes over up to 16 connections then, and over
+    /// 96 as soon as those get slow, as they do where packets are lost.
     pub fn parallelism(mut self, connections: impl Into<Option<u16>>) -> Self {
         self.channels.parallelism = connections.into();
         self

@@ -69,11 +69,8 @@ fn data_channels_are_refused_where_only_numbers_above_1023_are_left() {
         let held = hold(1100);
         for (mode, parallelism) in crate::support::WAYS {
             // What is refused to Globus may be given to others: receivers of ours do not use select().
-            let got = async { client.get(&url).mode(mode).parallelism(parallelism).await?.bytes().await };
-            match got.await {
-                Ok(bytes) => assert!(mode == TransferMode::ExtendedBlock && bytes == contents),
-                Err(error) => too_many(Err::<(), _>(error), Phase::DataSetup),
-            }
+            let got = client.get(&url).mode(mode).parallelism(parallelism).await.unwrap();
+            assert!(got.bytes().await.unwrap() == contents);
             too_many(client.put(server.url("new")).mode(mode).await.map(drop), Phase::DataSetup);
         }
         assert_eq!(client.size(&url).await.unwrap(), 300_000);
@@ -351,10 +348,10 @@ fn a_shipped_program_has_3000_live_connections() {
     });
 }
 
-/// The same load where glibc's check is in force, as it is in this program: what fits is served, the rest refused.
+/// The same load where glibc's check is in force, as it is in this program. Puts are refused then (above); gets go on.
 #[test]
-fn a_program_with_the_check_serves_what_fits() {
-    alone("descriptors::a_program_with_the_check_serves_what_fits", async || {
+fn gets_need_no_low_descriptors() {
+    alone("descriptors::gets_need_no_low_descriptors", async || {
         raise_limit();
         let light = Light::start().await;
         // Descriptors that stay, so that what is left below 1024 is soon used up.
@@ -382,8 +379,8 @@ fn a_program_with_the_check_serves_what_fits() {
         };
         tokio::join!(join_all(all), open);
         let refused = refused.into_inner();
-        println!("300 gets with glibc's check in force: {} served, {refused} refused", 300 - refused);
-        assert!((1..300).contains(&refused), "{refused}");
+        // With glibc's check in force: the connections of gets never meet select().
+        assert_eq!(refused, 0);
         drop(held);
     });
 }

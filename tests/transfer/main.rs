@@ -3,6 +3,7 @@
 
 mod choices;
 mod endings;
+mod far;
 mod files;
 mod iceprod;
 mod kills;

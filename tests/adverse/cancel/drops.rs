@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use gridftp::options::TransferMode;
 use gridftp::{Client, engine_metrics};
 use gridftp_lab::Random;
 
@@ -143,7 +144,8 @@ async fn fill_pool(site: &Site, client: &Client) {
     let file = std::fs::File::create(site.first.dir().join("own-large")).unwrap();
     file.set_len(200 << 20).unwrap();
     // Not taken, they are held.
-    let held = client.get(site.first.url("own-large")).window(200).await.unwrap();
+    let held = client.get(site.first.url("own-large")).mode(TransferMode::ExtendedBlock).window(200);
+    let held = held.await.unwrap();
     eventually("many blocks are here", || engine_metrics().buffers_out >= 190).await;
     drop(held);
 }

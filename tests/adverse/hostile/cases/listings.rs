@@ -19,7 +19,6 @@ pub(super) fn cases() -> Vec<Case> {
     let stream = Op::Walk(WAYS[0].0);
     let blocks = Op::Walk(WAYS[1].0);
     // C hands out a stream's bytes when a block is full, or at the end.
-    let first = || fails(Timeout(TimeoutKind::FirstByte), Phase::Data);
     vec![
         listed("MLSD: climbing names, listed", Op::List, CLIMBING, listed_safely),
         listed("MLSD: climbing names, walked", stream, CLIMBING, inside),
@@ -128,7 +127,13 @@ pub(super) fn cases() -> Vec<Case> {
             Act::Wire(gridftp_lab::hostile::blocks::header(4, 0, 0)),
             Expect::That(walk_failed),
         ),
-        at("MLSD: data never closed", Op::List, Step::DataEnd, Act::NoEnd, first()),
+        at(
+            "MLSD: data never closed",
+            Op::List,
+            Step::DataEnd,
+            Act::NoEnd,
+            fails(Timeout(TimeoutKind::Stall), Phase::Data),
+        ),
     ]
 }
 
