@@ -154,7 +154,8 @@ impl Control {
             let speed = self.measure_for(self.look / 5).await;
             best = best.max(speed);
             slow = if speed < best * SLOW { slow + 1 } else { 0 };
-            if slow >= FOUND && self.most > 1 {
+            // What is held back on purpose is no sign of anything.
+            if slow >= FOUND && self.most > 1 && self.job.choices.rate_limit.is_none() {
                 tracing::debug!(
                     best,
                     speed,

@@ -166,6 +166,10 @@ impl Download {
     async fn piece(&self, piece: Piece) -> Result<()> {
         let id = piece.id;
         let result = self.fetch(piece).await;
+        if result.is_err() {
+            // The server may not like so many connections.
+            self.job.streams.store(0, Ordering::Relaxed);
+        }
         self.crew.pieces.finish(id, result.is_ok());
         result
     }

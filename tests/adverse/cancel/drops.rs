@@ -148,6 +148,9 @@ async fn fill_pool(site: &Site, client: &Client) {
     let held = held.await.unwrap();
     eventually("many blocks are here", || engine_metrics().buffers_out >= 190).await;
     drop(held);
+    // Nor is what C opens with its first connection.
+    let put = client.put(site.first.url("own-small")).await.unwrap();
+    put.finish().await.unwrap();
 }
 
 /// Drops, first a few to warm up, and compares what the process has before and after the others.
