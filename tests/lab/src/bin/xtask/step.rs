@@ -14,6 +14,11 @@ pub(crate) fn root() -> PathBuf {
     lab.ancestors().nth(2).map_or_else(|| lab.clone(), Path::to_owned)
 }
 
+/// This program once more. Not by its name: cargo may have built it anew meanwhile, and put another file there.
+pub(crate) fn this_program() -> Command {
+    Command::new("/proc/self/exe")
+}
+
 /// Where cargo builds: two above this program itself, which is in `debug`.
 pub(crate) fn target_folder() -> Result<PathBuf> {
     let me = std::env::current_exe().context("finding this program's own file")?;

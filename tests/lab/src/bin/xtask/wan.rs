@@ -84,10 +84,10 @@ impl Like {
 }
 
 /// The command that routes, in a process of its own.
-pub(crate) fn router() -> Result<Command> {
-    let mut router = Command::new(std::env::current_exe().context("finding this program's own file")?);
+pub(crate) fn router() -> Command {
+    let mut router = crate::step::this_program();
     router.args(["wan", "route"]);
-    Ok(router)
+    router
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Up { like, cc, mtu, seed } => {
             let conditions = Conditions::default().changed(&like.words()).map_err(anyhow::Error::msg)?;
             let make = Make { congestion_control: cc.clone(), mtu: *mtu, seed: *seed };
-            wan.up(&conditions, &make, &mut router()?)?;
+            wan.up(&conditions, &make, &mut router())?;
             println!("{conditions}");
             println!(
                 "a is {}, b is {}; `cargo xtask wan exec a CMD` runs something there",

@@ -189,7 +189,7 @@ impl Link {
         take_down_orphans();
         let conditions = Conditions::default().changed(words).map_err(anyhow::Error::msg)?;
         let wan = Wan::named(&format!("b{}", std::process::id() % 10_000_000))?;
-        wan.up(&conditions, &Make::default(), &mut crate::wan::router()?)?;
+        wan.up(&conditions, &Make::default(), &mut crate::wan::router())?;
         Ok(Self(wan))
     }
 }

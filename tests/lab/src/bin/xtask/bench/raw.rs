@@ -58,10 +58,10 @@ fn receive(port: u16, bytes: u64) -> Result<()> {
     Ok(())
 }
 
-fn me() -> Result<Command> {
-    let mut command = Command::new(std::env::current_exe().context("finding this program's own file")?);
+fn me() -> Command {
+    let mut command = crate::step::this_program();
     command.args(["bench", "raw"]);
-    Ok(command)
+    command
 }
 
 /// A sender that runs until it is dropped.
@@ -72,7 +72,7 @@ pub(crate) struct Sender {
 
 impl Sender {
     pub(crate) fn start(file: &Path) -> Result<Self> {
-        let mut child = me()?
+        let mut child = me()
             .arg("send")
             .arg(file)
             .stdin(Stdio::null())
@@ -94,7 +94,7 @@ impl Sender {
     }
 
     pub(crate) fn receiver(&self, bytes: u64) -> Result<Command> {
-        let mut command = me()?;
+        let mut command = me();
         command.args(["receive", &self.port.to_string(), &bytes.to_string()]);
         Ok(command)
     }
