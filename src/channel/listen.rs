@@ -51,7 +51,7 @@ pub(super) fn out_of_the_way(stream: TcpStream) -> io::Result<TcpStream> {
 }
 
 /// `first,last` as Globus reads it: anything else is as if it was not there.
-fn parse_range(text: &str) -> Option<(u16, u16)> {
+pub(super) fn parse_range(text: &str) -> Option<(u16, u16)> {
     let (first, last) = text.split_once(',')?;
     let last = last.trim_start();
     let digits = last.find(|c: char| !c.is_ascii_digit()).unwrap_or(last.len());
@@ -60,7 +60,7 @@ fn parse_range(text: &str) -> Option<(u16, u16)> {
 }
 
 /// All ports of a range, each time from another one on: who begins at the same one meets those that were taken before.
-fn turned(first: u16, last: u16) -> impl Iterator<Item = u16> {
+pub(super) fn turned(first: u16, last: u16) -> impl Iterator<Item = u16> {
     static TURN: AtomicU32 = AtomicU32::new(0);
     let count = u32::from(last - first) + 1;
     // Several processes of one host share the range.

@@ -4,7 +4,7 @@
 //! is the kernel's. Bytes that go to a file need not come here at all: [`Run::poll_splice`] moves them into a pipe.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -14,12 +14,12 @@ use bytes::Bytes;
 use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
-use super::listen::{failure, out_of_the_way};
+use super::listen::{failure, out_of_the_way, parse_range, turned};
 use super::receiver::{Open, pool};
 use super::socket::Own;
-use crate::engine::{Engine, Failure, FailureKind, Pool, PortSettings, WriteRun};
+use crate::engine::{Engine, Failure, FailureKind, Pool, PortSettings, WriteRun, fork, source_range};
 
 type Connection = Result<Own<TcpStream>, Failure>;
 
@@ -52,10 +52,11 @@ impl Port {
 
     /// Connects, in a task of the runtime that this is called in.
     pub(super) fn connect(&self) {
+        let peer = *self.peer.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without either the run says that it was aimed nowhere.
+        let (Some(peer), Ok(runtime)) = (peer, tokio::runtime::Handle::try_current()) else { return };
         let (mut sender, connection) = oneshot::channel();
         *self.connecting.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
-        let peer = *self.peer.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Some(peer), Ok(runtime)) = (peer, tokio::runtime::Handle::try_current()) else { return };
         let (buffer, failed) = (self.settings.tcp_buffer_bytes, Arc::clone(&self.failed));
         runtime.spawn(async move {
             let connection = tokio::select! {
@@ -81,15 +82,11 @@ impl Port {
             None => State::Failed(Failure::new(FailureKind::Other, "a data port that was aimed nowhere")),
         };
         let counters = Engine::counters();
-        let mut over = self.engine.over();
-        Run {
-            state,
-            offset: 0,
-            pool: pool(&counters),
-            open: Open::new(&counters),
-            // An error is that the engine's last handle has gone.
-            over: Box::pin(async move { drop(over.wait_for(|over| *over).await) }),
-        }
+        let (over, mut told) = (self.engine.over(), self.engine.over());
+        // An error is that the engine's last handle has gone.
+        let told = Box::pin(async move { drop(told.wait_for(|over| *over).await) });
+        let shared = Some(Shared { state, over, told });
+        Run { shared, offset: 0, pool: pool(&counters), open: Open::new(&counters) }
     }
 
     /// Nothing can be sent here.
@@ -102,13 +99,50 @@ impl Port {
     }
 }
 
+impl Drop for Port {
+    fn drop(&mut self) {
+        if fork::is_child()
+            && let Ok(mut connecting) = self.connecting.try_lock()
+            && let Some(connecting) = connecting.take()
+        {
+            // Its end is told to a task that is the parent's.
+            fork::keep(Box::new(connecting));
+        }
+    }
+}
+
 async fn connect(peer: SocketAddr, tcp_buffer_bytes: Option<u32>) -> io::Result<TcpStream> {
+    let Some((first, last)) = source_range().and_then(parse_range) else {
+        return out_of_the_way(socket(peer, tcp_buffer_bytes)?.connect(peer).await?);
+    };
+    let mut outcome = Err(io::Error::from(io::ErrorKind::AddrInUse));
+    for port in turned(first, last) {
+        let socket = socket(peer, tcp_buffer_bytes)?;
+        let own: IpAddr =
+            if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        // What is still being put to rest does not take a port out of a small range.
+        socket.set_reuseaddr(true)?;
+        outcome = match socket.bind(SocketAddr::new(own, port)) {
+            Ok(()) => socket.connect(peer).await,
+            Err(error) => Err(error),
+        };
+        let taken = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable)
+        };
+        if !outcome.as_ref().is_err_and(taken) {
+            break;
+        }
+    }
+    out_of_the_way(outcome?)
+}
+
+fn socket(peer: SocketAddr, tcp_buffer_bytes: Option<u32>) -> io::Result<TcpSocket> {
     let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(bytes) = tcp_buffer_bytes {
         // Before it connects: what window may be offered is told then.
         socket.set_recv_buffer_size(bytes)?;
     }
-    out_of_the_way(socket.connect(peer).await?)
+    Ok(socket)
 }
 
 enum State {
@@ -120,12 +154,30 @@ enum State {
 
 /// One stream's data on its way in. Dropping it closes the connection.
 pub(super) struct Run {
-    state: State,
+    /// Only empty while this is dropped.
+    shared: Option<Shared>,
     /// Where the next byte stands.
     offset: u64,
     pool: Pool,
     open: Open,
-    over: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
+}
+
+/// What others have a part in: a forked child must not drop it.
+struct Shared {
+    state: State,
+    over: watch::Receiver<bool>,
+    /// The same, to be woken by.
+    told: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if fork::is_child()
+            && let Some(shared) = self.shared.take()
+        {
+            fork::keep(Box::new(shared));
+        }
+    }
 }
 
 impl std::fmt::Debug for Run {
@@ -160,10 +212,10 @@ impl Run {
         let Some((data, later)) = read? else { return Poll::Ready(Ok(None)) };
         if let Some(error) = later {
             // The socket tells it once.
-            self.state = State::Failed(broke(&error));
+            self.becomes(State::Failed(broke(&error)));
         }
         if data.is_empty() {
-            self.state = State::Ended;
+            self.becomes(State::Ended);
             return Poll::Ready(Ok(None));
         }
         let offset = self.advance(data.len());
@@ -183,7 +235,7 @@ impl Run {
         }));
         match moved? {
             Some(0) => {
-                self.state = State::Ended;
+                self.becomes(State::Ended);
                 Poll::Ready(Ok(None))
             }
             Some(count) => Poll::Ready(Ok(Some((self.advance(count), count)))),
@@ -199,51 +251,124 @@ impl Run {
         offset
     }
 
+    fn becomes(&mut self, state: State) {
+        if let Some(shared) = &mut self.shared {
+            shared.state = state;
+        }
+    }
+
     /// Has `read` take something from the connection as soon as there is something. None when all is over.
     fn poll_with<T>(
         &mut self,
         cx: &mut Context<'_>,
+        read: impl FnMut(&TcpStream) -> io::Result<T>,
+    ) -> Poll<Result<Option<T>, Failure>> {
+        let Some(shared) = &mut self.shared else { return Poll::Ready(Err(Failure::gone())) };
+        let polled = shared.poll(cx, read);
+        if let Poll::Ready(Err(failure)) = &polled {
+            shared.state = State::Failed(failure.clone());
+        }
+        polled
+    }
+}
+
+impl Shared {
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
         mut read: impl FnMut(&TcpStream) -> io::Result<T>,
     ) -> Poll<Result<Option<T>, Failure>> {
+        // Looked at each time: while bytes come without a pause nobody waits to be woken.
+        if *self.over.borrow() && !matches!(self.state, State::Ended | State::Failed(_)) {
+            return Poll::Ready(Err(Failure::gone()));
+        }
         loop {
             match &mut self.state {
                 State::Ended => return Poll::Ready(Ok(None)),
                 State::Failed(failure) => return Poll::Ready(Err(failure.clone())),
                 State::Connecting(connecting) => match Pin::new(connecting).poll(cx) {
-                    Poll::Ready(Ok(Ok(connection))) => self.state = State::Open(connection),
-                    Poll::Ready(Ok(Err(failure))) => return self.fail(failure),
+                    Poll::Ready(Ok(connection)) => self.state = State::Open(connection?),
                     // Its runtime has ended.
-                    Poll::Ready(Err(_)) => return self.fail(Failure::gone()),
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::gone())),
                     Poll::Pending => break,
                 },
                 State::Open(connection) => {
-                    let Some(stream) = connection.get() else { return self.fail(Failure::gone()) };
+                    let Some(stream) = connection.get() else { return Poll::Ready(Err(Failure::gone())) };
                     match stream.poll_read_ready(cx) {
                         Poll::Ready(Ok(())) => {}
-                        Poll::Ready(Err(error)) => return self.fail(broke(&error)),
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(broke(&error))),
                         Poll::Pending => break,
                     }
                     match stream.try_io(Interest::READABLE, || read(stream)) {
                         Ok(taken) => return Poll::Ready(Ok(Some(taken))),
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(error) => return self.fail(broke(&error)),
+                        Err(error) => return Poll::Ready(Err(broke(&error))),
                     }
                 }
             }
         }
-        match self.over.as_mut().poll(cx) {
-            Poll::Ready(()) => self.fail(Failure::gone()),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    fn fail<T>(&mut self, failure: Failure) -> Poll<Result<Option<T>, Failure>> {
-        self.state = State::Failed(failure.clone());
-        Poll::Ready(Err(failure))
+        self.told.as_mut().poll(cx).map(|()| Err(Failure::gone()))
     }
 }
 
 fn broke(error: &io::Error) -> Failure {
     failure(error, "a data connection broke")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+    use crate::engine::{Layout, PortSecurity};
+
+    /// Where the connections of this process come from, with the range in force.
+    #[test]
+    fn streams_come_from_the_range_that_the_environment_names() {
+        const RANGE: &str = "GLOBUS_TCP_SOURCE_RANGE";
+        if std::env::var_os("GRIDFTP_TEST_CHILD").is_some() {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let work = async {
+                let server = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+                let settings = PortSettings {
+                    extended_block: false,
+                    parallelism: 1,
+                    tcp_buffer_bytes: None,
+                    ipv6: false,
+                    layout: Layout::Turns,
+                    security: PortSecurity::None,
+                    allowed_peers: None,
+                };
+                let mut held = Vec::new();
+                for _ in 0..5 {
+                    let port = Port::new(&Engine::handle().unwrap(), settings.clone());
+                    port.peers(&[server.local_addr().unwrap()]);
+                    port.connect();
+                    let mut run = port.read();
+                    let (mut stream, from) = server.accept().await.unwrap();
+                    assert!((21_540..=21_570).contains(&from.port()), "{from}");
+                    stream.write_all(b"hello").await.unwrap();
+                    let block = std::future::poll_fn(|cx| run.poll_next(cx)).await.unwrap().unwrap();
+                    assert_eq!((block.0, &block.1[..]), (0, &b"hello"[..]));
+                    held.push((port, run, stream));
+                }
+            };
+            runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), work).await }).unwrap();
+            return;
+        }
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "channel::stream::tests::streams_come_from_the_range_that_the_environment_names",
+            ])
+            .env("GRIDFTP_TEST_CHILD", "1")
+            .env(RANGE, "21540,21570")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success() && said.contains("1 passed"), "{said}");
+    }
 }

@@ -60,5 +60,5 @@ pub(crate) use fds::move_high;
 pub(crate) use port::DataPort;
 pub(crate) use run::{ReadRun, WriteRun};
 pub(crate) use security::{CredentialHandle, GssContext, TargetName};
-pub(crate) use thread::{BLOCK_BYTES, Engine, port_range, shutdown};
+pub(crate) use thread::{BLOCK_BYTES, Engine, port_range, shutdown, source_range};
 pub(crate) use versions::library_versions;

@@ -60,6 +60,12 @@ pub(crate) fn port_range() -> Option<&'static str> {
     TEXT.get_or_init(|| std::env::var("GLOBUS_TCP_PORT_RANGE").ok()).as_deref()
 }
 
+/// `GLOBUS_TCP_SOURCE_RANGE`, likewise: the ports that data connections are made from.
+pub(crate) fn source_range() -> Option<&'static str> {
+    static TEXT: OnceLock<Option<String>> = OnceLock::new();
+    TEXT.get_or_init(|| std::env::var("GLOBUS_TCP_SOURCE_RANGE").ok()).as_deref()
+}
+
 static LIFECYCLE: Mutex<Option<Lifecycle>> = Mutex::new(None);
 
 /// The counters outlive the engine, so that a test can look after a shutdown.
@@ -144,6 +150,7 @@ impl Engine {
         fds::raise_limit();
         // Activation sets variables, and nobody may look at the environment meanwhile.
         port_range();
+        source_range();
         let system = |errno: rustix::io::Errno| {
             Failure::new(FailureKind::Errno(errno.raw_os_error()), format!("no pipe for the engine: {errno}"))
         };

@@ -75,6 +75,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("X509_USER_PROXY, X509_USER_CERT, X509_USER_KEY", "the credential, where no option says so"),
     ("X509_CERT_DIR", "the folder of trusted authorities"),
     ("GLOBUS_TCP_PORT_RANGE", "ports on which this machine listens, as MIN,MAX"),
+    ("GLOBUS_TCP_SOURCE_RANGE", "ports from which this machine connects data channels, as MIN,MAX"),
     (
         "GLOBUS_FTP_CLIENT_DATA_IP",
         "the address that servers are told to connect to, where this machine is behind a gateway",
