@@ -1,7 +1,7 @@
 //! A server that says what a test wants it to say, for what real servers do too seldom.
 
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -21,6 +21,7 @@ pub(crate) struct Fake {
     port: u16,
     connections: Arc<AtomicUsize>,
     heard: Arc<Mutex<Vec<String>>>,
+    early: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -32,6 +33,8 @@ struct Script {
     answer: Box<Answer>,
     data: Data,
     heard: Arc<Mutex<Vec<String>>>,
+    /// How much of the data was sent, if it comes before the 150.
+    early: Option<Arc<AtomicU64>>,
 }
 
 impl Fake {
@@ -48,10 +51,31 @@ impl Fake {
         answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
         data: Data,
     ) -> Self {
+        Self::started(greeting, answer, data, false).await
+    }
+
+    /// A server that sends its data as soon as there is a connection, and says so afterwards.
+    pub(crate) async fn in_a_hurry(data: Data) -> Self {
+        Self::started("220 ready\r\n", |_| None, data, true).await
+    }
+
+    async fn started(
+        greeting: &'static str,
+        answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+        data: Data,
+        is_early: bool,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (connections, heard) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<String>>>::default());
-        let script = Arc::new(Script { greeting, answer: Box::new(answer), data, heard: Arc::clone(&heard) });
+        let early = Arc::<AtomicU64>::default();
+        let script = Arc::new(Script {
+            greeting,
+            answer: Box::new(answer),
+            data,
+            heard: Arc::clone(&heard),
+            early: is_early.then(|| Arc::clone(&early)),
+        });
         let count = Arc::clone(&connections);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -61,7 +85,7 @@ impl Fake {
                 tokio::spawn(async move { drop(script.serve(stream).await) });
             }
         });
-        Self { port, connections, heard, task }
+        Self { port, connections, heard, early, task }
     }
 
     pub(crate) fn url(&self, name: &str) -> String {
@@ -75,6 +99,11 @@ impl Fake {
     /// Connections made so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Bytes that were sent before they were announced.
+    pub(crate) fn sent_early(&self) -> u64 {
+        self.early.load(Ordering::SeqCst)
     }
 
     /// Commands heard so far.
@@ -126,9 +155,19 @@ impl Script {
                         writer.write_all(b"503 PASV first\r\n").await?;
                         continue;
                     };
-                    writer.write_all(b"150 it comes\r\n").await?;
+                    if self.early.is_none() {
+                        writer.write_all(b"150 it comes\r\n").await?;
+                    }
                     let (mut data, _) = listener.accept().await?;
-                    data.write_all(self.data.bytes).await?;
+                    for part in self.data.bytes.chunks(64 << 10) {
+                        data.write_all(part).await?;
+                        if let Some(early) = &self.early {
+                            early.fetch_add(part.len() as u64, Ordering::SeqCst);
+                        }
+                    }
+                    if self.early.is_some() {
+                        writer.write_all(b"150 it came\r\n").await?;
+                    }
                     if self.data.ends {
                         drop(data);
                         writer.write_all(b"226 that was it\r\n").await?;

@@ -9,6 +9,9 @@ use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::session::PendingReply;
 use crate::session::watch::explain;
 
+/// Blocks that are taken before the reply that announces them: of up to 256 KiB each.
+const MAX_EARLY: usize = 64;
+
 /// Waits for the first 1yz reply, while a stream's data may come already.
 pub(super) async fn accepted(
     mut run: Option<ReadRun>,
@@ -27,7 +30,8 @@ pub(super) async fn accepted(
                 started(&reply?)?;
                 return Ok((run, early));
             }
-            block = active.next() => match block {
+            // The rest waits at the server: one that never answers must not fill the memory.
+            block = active.next(), if early.len() < MAX_EARLY => match block {
                 Ok(Some(block)) => early.push_back(block),
                 // All of a small file is here before the reply is read.
                 Ok(None) => {
