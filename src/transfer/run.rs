@@ -19,7 +19,7 @@ use super::report::{ReportKind, SkipReason, TransferReport};
 use super::start::{Root0, Started, start};
 use super::workers;
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Escaped, Result};
 
 /// How often what was done is made durable, where there is a journal.
 const CHECKPOINT: Duration = Duration::from_secs(15);
@@ -142,16 +142,20 @@ async fn whole(job: Arc<Job>, root: Root0) -> Result<()> {
         let until = Instant::now() + CLEARING;
         for mut item in job.queue.drain() {
             // One after the other: only what was begun and waits for another try has a half file.
-            let _ = tokio::time::timeout_at(until, super::large::discard_half(&job, &mut item)).await;
+            let cleared = tokio::time::timeout_at(until, super::large::discard_half(&job, &mut item)).await;
+            if cleared.is_err() {
+                tracing::warn!(path = %Escaped(&item.path), "there was no time to remove what came of a file");
+            }
             left_over(&job, &item.path, item.size, stop);
         }
     }
     job.tally.finishing.store(true, Ordering::Relaxed);
     finish::finish(&job).await;
     if let Some(journal) = &job.journal {
-        let sync = finish::sync_of(&job);
-        let ended_well = job.tally.failures() == 0 && job.stopped().is_none();
-        journal.close(sync, ended_well).await?;
+        match job.stopped() {
+            None => journal.close(finish::sync_of(&job), job.tally.failures() == 0).await?,
+            Some(_) => journal.close_early().await?,
+        }
     }
     Ok(())
 }

@@ -31,6 +31,8 @@ pub(super) enum End {
     Yes,
     /// Nothing, and the transfer went well.
     Well,
+    /// Nothing, and nobody has time for the disk: what was done since the last checkpoint is worth as much as after a kill.
+    Early,
 }
 
 /// The way to the thread. It ends when this is dropped and everything is written.
@@ -125,7 +127,7 @@ fn write_all(file: File, orders: &Receiver<Order>, failed: impl Fn(io::Error)) {
                 let _ = done.send(());
             }
             Order::Checkpoint { sync, end, done } => {
-                if !broken {
+                if !broken && end != End::Early {
                     let checkpoint = || -> io::Result<()> {
                         sync()?;
                         frame(&Record::Checkpoint, &mut buffer);
