@@ -152,20 +152,29 @@ impl Control {
         let (begun, mut best, mut slow) = (Instant::now(), 0.0_f64, 0);
         loop {
             let speed = self.measure_for(self.look / 5).await;
+            if self.cannot_connect() {
+                // It is a stream then, for which another session does pay.
+                self.wide = 1;
+                self.job.queue.help(true);
+                return self.measure().await;
+            }
             best = best.max(speed);
+            // Nothing at all counts as well: connections that stood still begin anew anyway, and at the end of a file there is
+            // nothing left to be handed over.
             slow = if speed < best * SLOW { slow + 1 } else { 0 };
-            // What is held back on purpose is no sign of anything.
-            if slow >= FOUND && self.most > 1 && self.job.choices.rate_limit.is_none() {
+            // What is held back on purpose, by us or by the server, is no sign of anything.
+            let free = self.limited.is_none() && self.job.choices.rate_limit.is_none();
+            if slow >= FOUND && self.most > 1 && free {
                 tracing::debug!(
                     best,
                     speed,
                     streams = MANY,
-                    "packets are lost: a file comes over more connections"
+                    "a file comes much slower than it did: it is to come over more connections"
                 );
                 self.job.streams.store(MANY, Ordering::Relaxed);
                 self.job.queue.hand_over();
                 self.job.queue.help(true);
-                *at = 2;
+                *at = FIRST.min(self.limit);
                 self.set(*at);
                 // New connections take some time to be fast.
                 sleep(self.look).await;
@@ -174,6 +183,14 @@ impl Control {
             if begun.elapsed() > KEEP {
                 return speed;
             }
+        }
+    }
+
+    /// Whether a server that a file was to come from over several connections cannot make them.
+    fn cannot_connect(&self) -> bool {
+        match &self.job.sources[0] {
+            End::Remote(from) => from.reaches() == Some(false),
+            End::Local(_) => false,
         }
     }
 

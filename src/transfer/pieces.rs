@@ -79,14 +79,19 @@ impl Moving {
         self.moved.complement(self.end)
     }
 
+    /// How much that is: nothing behind the end is ever noted.
+    fn missing_bytes(&self) -> u64 {
+        self.end.saturating_sub(self.moved.total_bytes())
+    }
+
     fn note(&mut self, offset: u64, bytes: u64) -> u64 {
         let own = bytes.min(self.end.saturating_sub(offset));
         if own > 0 {
             self.moved.insert(offset..offset + own);
             self.scattered |= self.moved.len() > 1;
-            let missing = self.missing().total_bytes();
-            if missing <= ENDING && self.scattered {
-                self.ending.get_or_insert_with(|| (Instant::now(), missing));
+            if self.scattered && self.ending.is_none() {
+                let missing = self.missing_bytes();
+                self.ending = (missing <= ENDING).then(|| (Instant::now(), missing));
             }
         }
         own
@@ -109,7 +114,7 @@ impl Moving {
         let ratio = |a: u64, b: u64| a as f64 / b.max(1) as f64;
         let (moved, took) = (self.moved.total_bytes() - self.start, since.duration_since(self.since));
         let usual = took.as_secs_f64() * ratio(missing, moved);
-        since.elapsed() >= LATE + Duration::from_secs_f64(2.0 * usual) && !self.missing().is_empty()
+        since.elapsed() >= LATE + Duration::from_secs_f64(2.0 * usual) && self.missing_bytes() > 0
     }
 
     /// Takes away what is missing.
@@ -230,7 +235,7 @@ impl Pieces {
     pub(super) fn left(&self, id: usize) -> u64 {
         let inner = self.lock();
         let moving = inner.moving.iter().find(|moving| moving.id == id);
-        moving.map_or(0, |moving| moving.missing().total_bytes())
+        moving.map_or(0, Moving::missing_bytes)
     }
 
     /// Where a piece ends by now.
