@@ -167,7 +167,11 @@ impl Run {
         let whole = match &target {
             Target::Stdout => None,
             Target::Local(target) => match target.way {
-                local::Way::Rename { .. } | local::Way::Discard => Some(Location::Local(target.path.clone())),
+                local::Way::Rename { .. } => Some(Location::Local(target.path.clone())),
+                // There is nothing to compare with or to go on from, which `stream` says.
+                local::Way::Discard if self.goes_nowhere_whole() => {
+                    Some(Location::Local(target.path.clone()))
+                }
                 _ => None,
             },
             Target::Remote(target) => match target.way {
@@ -179,6 +183,12 @@ impl Run {
             Some(to) => self.transfer(number, task, &to).await,
             None => self.stream(number, &order, target).await,
         }
+    }
+
+    /// Whether nothing was asked for that needs what was there before.
+    fn goes_nowhere_whole(&self) -> bool {
+        let settings = &self.settings;
+        matches!(settings.overwrite, Overwrite::Always) && !settings.resume && settings.journal.is_none()
     }
 
     /// Where a file goes: into the destination if that is a folder.

@@ -197,7 +197,8 @@ macro_rules! common_setters {
             self
         }
 
-        /// Blocks that may be in flight, 1 to 256: how much memory a transfer may use. Default: 8.
+        /// Blocks that may be in flight, 1 to 256: how much memory a transfer may use. A get in stream mode over a channel
+        /// that is not protected has none in flight, whatever is chosen: each block is read when it is asked for. Default: 8.
         pub fn window(mut self, blocks: usize) -> Self {
             self.choices.options.window_blocks = blocks;
             self

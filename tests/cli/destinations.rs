@@ -102,6 +102,16 @@ fn devices_and_pipes_are_written_directly() {
     copy(&[server.url("f").as_str(), "/dev/null"]).succeeded();
     assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
 
+    // What is thrown away was compared on its way, and cannot be where it does not come in order.
+    gridftp_lab::write_random(&server.dir().join("large"), 10, 90_000_000).unwrap();
+    let large = server.url("large");
+    copy(&["--verify", "checksum", &large, "/dev/null"]).succeeded();
+    let refused = copy(&["--verify", "checksum", "-p", "4", &large, "/dev/null"]);
+    refused.failed(10, &["/dev/null", "cannot be read back"]);
+    for flag in ["--sync", "--resume"] {
+        copy(&[flag, &large, "/dev/null"]).failed(2, &["/dev/null", "expected n"]);
+    }
+
     let pipe = local.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for way in [&["-p", "4"][..], &[]] {

@@ -10,8 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::crew::Crew;
 use super::{Broken, Moved, Shared, changed, differs, in_order, spoils};
-use crate::data::Taken;
-use crate::data::{Block, Get};
+use crate::data::{Block, Get, Taken};
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::options::TransferMode;
 use crate::transfer::End;
@@ -61,7 +60,12 @@ pub(super) async fn download(job: &Arc<Job>, item: &mut Item) -> Result<Moved, B
     let sink = to.at(&item.path, move |root, path| Writer::open(root, path, tag, size, &kept)).await?;
     // What of it is really there.
     let there = sink.written();
-    let divisible = in_order(job) && from.is_gridftp() && sink.takes_any_order();
+    // What cannot be read back is hashed on its way, for which its bytes have to come in order.
+    if job.algorithm.is_some() && !in_order(job) {
+        sink.must_read_back()?;
+    }
+    let any_order = sink.takes_any_order() && (job.algorithm.is_none() || sink.reads_back());
+    let divisible = in_order(job) && from.is_gridftp() && any_order;
     // Whoever hashes along needs the bytes in order; far away it pays more to read them back.
     let streams = match divisible && from.pipelines() && from.reaches() != Some(false) {
         true => job.channels.streams(from.round_trip, item.size, job.single),

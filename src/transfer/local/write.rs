@@ -217,6 +217,24 @@ impl Writer {
         !self.root.in_place || is_null(&self.root.file)
     }
 
+    /// Whether what was written can be read again.
+    pub(in crate::transfer) fn reads_back(&self) -> bool {
+        !self.root.in_place
+    }
+
+    /// An error if what was written cannot be read again.
+    pub(in crate::transfer) fn must_read_back(&self) -> Result<()> {
+        if self.reads_back() {
+            return Ok(());
+        }
+        let unreadable = io::Error::new(
+            io::ErrorKind::Unsupported,
+            "what a device was given cannot be read back to be compared; \
+             expected one connection in stream mode, or no checksum",
+        );
+        Err(self.root.failure("cannot verify", unreadable))
+    }
+
     /// Waits until everything is written.
     pub(in crate::transfer) async fn flush(&self) -> Result<()> {
         let (sender, flushed) = oneshot::channel();
@@ -229,6 +247,7 @@ impl Writer {
 
     /// The checksum of what was written.
     pub(in crate::transfer) async fn checksum(&self, algorithm: &ChecksumAlgorithm) -> Result<Checksum> {
+        self.must_read_back()?;
         let (shared, algorithm) = (Arc::clone(&self.root), algorithm.clone());
         blocking(move || {
             let failed = |error| shared.failure("cannot read back", error);

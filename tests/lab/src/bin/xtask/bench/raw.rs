@@ -93,10 +93,10 @@ impl Sender {
         Ok(sender)
     }
 
-    pub(crate) fn receiver(&self, bytes: u64) -> Result<Command> {
+    pub(crate) fn receiver(&self, bytes: u64) -> Command {
         let mut command = me();
         command.args(["receive", &self.port.to_string(), &bytes.to_string()]);
-        Ok(command)
+        command
     }
 }
 
