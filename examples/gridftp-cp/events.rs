@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gridftp::transfer::{Outcome, ReportEntry, ReportKind};
+use gridftp::transfer::{Explanation, Outcome, ReportEntry, ReportKind};
 use serde_json::{Map, Value, json};
 
 use crate::exit::Code;
@@ -139,6 +139,62 @@ pub(crate) fn task(task: &Task, result: Result<u64, &Failure>, on_stderr: bool) 
         }
     }
     emit("entry", Value::Object(fields), on_stderr);
+}
+
+/// What kept a copy from being faster.
+pub(crate) fn explanation(task: &Task, explanation: &Explanation, on_stderr: bool) {
+    let evidence = &explanation.evidence;
+    let connections = evidence.connections.as_ref().map(|seen| {
+        json!({
+            "count": seen.count,
+            "most": seen.most,
+            "shortest_round_trip": micros(seen.shortest_round_trip),
+            "loaded_round_trip": micros(seen.loaded_round_trip),
+            "packets": seen.packets,
+            "disordered": seen.disordered,
+            "peer_full": seen.peer_full,
+            "buffer_full": seen.buffer_full,
+        })
+    });
+    let choices: Vec<_> = explanation
+        .choices
+        .iter()
+        .map(|choice| {
+            json!({
+                "after": seconds(choice.after),
+                "sessions": choice.sessions,
+                "streams": choice.streams,
+                "why": format!("{:?}", choice.why),
+            })
+        })
+        .collect();
+    let fields = json!({
+        "source": task.from.to_string(),
+        "destination": task.to.to_string(),
+        "bound": format!("{:?}", explanation.bound),
+        "elapsed": seconds(evidence.elapsed),
+        "before_first_byte": seconds(evidence.before_first_byte),
+        "waited_for_network": seconds(evidence.waited_for_network),
+        "waited_for_disk": seconds(evidence.waited_for_disk),
+        "waited_for_limit": seconds(evidence.waited_for_limit),
+        "cpu": seconds(evidence.cpu),
+        "cores": evidence.cores,
+        "busiest_thread": evidence.busiest_thread.as_ref().map(|(name, part)| json!({ "name": name, "part": part })),
+        "round_trip": micros(evidence.round_trip),
+        "pipelines": evidence.pipelines,
+        "busy_replies": evidence.busy_replies,
+        "window": explanation.window_bytes,
+        "connections": connections,
+        "choices": choices,
+        "text": explanation.to_string(),
+    });
+    emit("explanation", fields, on_stderr);
+}
+
+/// To the microsecond, in seconds.
+fn micros(time: Duration) -> Value {
+    let text = format!("{}.{:06}", time.as_secs(), time.subsec_micros());
+    text.parse::<serde_json::Number>().map_or(Value::Null, Value::Number)
 }
 
 /// A source that need not be there is not.

@@ -261,6 +261,12 @@ impl Run {
                 order.source, order.dest
             )));
         }
+        if settings.show.explain {
+            return Err(Failure::usage(format!(
+                "{} to {}: only copies of whole files are explained; expected no --explain for a stream, a part, a pipe or text",
+                order.source, order.dest
+            )));
+        }
         self.board.stream(number, &order.meter);
         let result = pump::run(order, (&self.from, &self.to), target, &self.signals).await;
         self.board.ended(number);
@@ -356,6 +362,7 @@ impl Run {
             .preserve(settings.preserve)
             .retry(settings.retry)
             .dry_run(settings.dry_run || settings.dump_only.is_some())
+            .explain(settings.show.explain)
             .through_client(settings.through_client)
             // Those of a single file are there already.
             .create_parents(settings.create_folders && task.kind != Kind::One)

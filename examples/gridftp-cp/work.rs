@@ -127,6 +127,13 @@ impl Work {
                 } else if self.settings.show.verbose && !self.is_single() {
                     self.tell(task, &report);
                 }
+                if let Some(explanation) = report.explanation() {
+                    if json {
+                        events::explanation(task, explanation, on_stderr);
+                    } else {
+                        progress::say(true, &format!("{} -> {}\n{explanation}\n", task.from, task.to));
+                    }
+                }
                 self.totals.transfer(task, &report);
                 if self.settings.dump_only.is_some() {
                     self.found.push((number, *report));

@@ -39,6 +39,7 @@ pub(crate) use limits::{Repeat, span};
 pub use metrics::Metrics;
 pub(crate) use pair::Half;
 pub(crate) use pool::{Exclusive, Shared};
+pub(crate) use process::{Connection, connections};
 pub use process::{EngineMetrics, engine_metrics, init, library_versions, shutdown};
 
 use builder::Config;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub(crate) use crate::engine::{Connection, connections};
 use crate::engine::{Engine, Gauge};
 use crate::error::Result;
 

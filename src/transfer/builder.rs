@@ -257,6 +257,13 @@ impl TransferBuilder {
         self
     }
 
+    /// Whether it is found out what bounded the transfer: [`TransferReport::explanation`](super::TransferReport::explanation). The
+    /// process's connections to the servers and its threads are looked at twice a second. Default: false.
+    pub fn explain(mut self, explain: bool) -> Self {
+        self.choices.explain = explain;
+        self
+    }
+
     /// Whether data between two servers comes through this client, for servers that do not reach each other. Default: false.
     pub fn through_client(mut self, through: bool) -> Self {
         self.choices.through_client = through;

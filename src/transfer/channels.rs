@@ -79,6 +79,14 @@ impl Channels {
         if single { (millis / 3).clamp(4, 16) } else { (millis / 4).clamp(2, 8) }
     }
 
+    /// The TCP buffers that were asked for; none where the kernel sees to them.
+    pub(super) fn window_bytes(&self) -> Option<u32> {
+        match self.tcp_buffer {
+            TcpBuffer::Fixed(bytes) => Some(bytes),
+            TcpBuffer::Auto => None,
+        }
+    }
+
     /// Whether the blocks of a file come in order.
     pub(super) fn in_order(&self) -> bool {
         self.connections() == 1 && self.mode != TransferMode::ExtendedBlock && !self.by_itself()

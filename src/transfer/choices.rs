@@ -175,6 +175,7 @@ pub(crate) struct Choices {
     pub(crate) shard: Option<Shard>,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) allocate: bool,
+    pub(crate) explain: bool,
 }
 
 impl Default for Choices {
@@ -200,6 +201,7 @@ impl Default for Choices {
             shard: None,
             rate_limit: None,
             allocate: true,
+            explain: false,
         }
     }
 }

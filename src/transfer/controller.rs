@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::choices::Concurrency;
+use super::explain::{Choice, Why};
 use super::job::Job;
 use super::{End, Route};
 
@@ -46,11 +47,11 @@ const BETTER: f64 = 1.08;
 /// Sets the number of workers until nobody works any more.
 pub(super) async fn run(job: Arc<Job>, most: usize, active: watch::Sender<usize>) {
     let fixed = matches!(job.choices.concurrency, Concurrency::Fixed(_)) || job.route == Route::Local;
-    let wide = wide(&job);
+    let (wide, streams) = (wide(&job), streams(&job));
     let mut control =
-        Control { look: look(&job), job, most, wide, active, busy: 0, limit: most, limited: None };
+        Control { look: look(&job), job, most, wide, streams, active, busy: 0, limit: most, limited: None };
     if fixed {
-        control.set(most);
+        control.set(most, Why::Asked);
         return std::future::pending().await;
     }
     control.climb().await;
@@ -76,11 +77,24 @@ fn wide(job: &Job) -> u16 {
     }
 }
 
+/// Connections of each large file and session, wherever such a file comes from.
+fn streams(job: &Job) -> u16 {
+    match &job.sources[0] {
+        End::Remote(from) if job.route == Route::Download && from.pipelines() => {
+            let streams = job.channels.streams(from.round_trip, Some(u64::MAX), job.single);
+            streams.max(job.channels.connections())
+        }
+        _ => job.channels.connections(),
+    }
+}
+
 struct Control {
     job: Arc<Job>,
     most: usize,
     /// Connections of one large file and session.
     wide: u16,
+    /// Those of each large file, to be told.
+    streams: u16,
     active: watch::Sender<usize>,
     look: Duration,
     /// How often servers had too much to do, when that was looked at last.
@@ -91,10 +105,17 @@ struct Control {
 }
 
 impl Control {
-    fn set(&self, workers: usize) {
+    fn set(&self, workers: usize, why: Why) {
         self.active.send_replace(workers.max(1));
         self.job.tally.sessions.store(workers.max(1), Ordering::Relaxed);
         self.job.queue.look_again();
+        self.tell(workers.max(1), why);
+    }
+
+    /// Remembers what was chosen, for whoever asks why it was not faster.
+    fn tell(&self, sessions: usize, why: Why) {
+        let tally = &self.job.tally;
+        tally.waits.chose(Choice { after: tally.begun().elapsed(), sessions, streams: self.streams, why });
     }
 
     async fn climb(&mut self) {
@@ -102,7 +123,7 @@ impl Control {
         // Two on one file as well, whose servers work on two cores then. From far away it comes over many connections
         // anyway, and is one worker's at first.
         self.job.queue.help(self.wide == 1);
-        self.set(at);
+        self.set(at, Why::Begin);
         let mut best = match self.wide {
             1 => self.measure().await,
             _ => self.watch(&mut at).await,
@@ -110,9 +131,9 @@ impl Control {
         // Up in large steps first; one file from far away does not come faster over more sessions.
         while at < self.limit && self.wide == 1 {
             let next = (at * 2).min(self.limit);
-            let speed = self.try_out(next).await;
+            let speed = self.try_out(next, Why::TryMore).await;
             if speed < best * BETTER {
-                self.set(at);
+                self.set(at, Why::Back);
                 break;
             }
             (at, best) = (next, speed);
@@ -131,13 +152,13 @@ impl Control {
             let step = (at / 4).max(1);
             let next = if up { (at + step).min(self.limit) } else { (at - step.min(at - 1)).max(1) };
             if next != at {
-                let speed = self.try_out(next).await;
+                let speed = self.try_out(next, if up { Why::TryMore } else { Why::TryFewer }).await;
                 // Fewer that are as fast are better.
                 let good = if up { speed > best * BETTER } else { speed > best * 0.98 };
                 if good {
                     at = next;
                 } else {
-                    self.set(at);
+                    self.set(at, Why::Back);
                     up = !up;
                 }
             } else {
@@ -154,8 +175,9 @@ impl Control {
             let speed = self.measure_for(self.look / 5).await;
             if self.cannot_connect() {
                 // It is a stream then, for which another session does pay.
-                self.wide = 1;
+                (self.wide, self.streams) = (1, 1);
                 self.job.queue.help(true);
+                self.tell(*at, Why::Unreached);
                 return self.measure().await;
             }
             best = best.max(speed);
@@ -175,7 +197,8 @@ impl Control {
                 self.job.queue.hand_over();
                 self.job.queue.help(true);
                 *at = FIRST.min(self.limit);
-                self.set(*at);
+                self.streams = MANY;
+                self.set(*at, Why::Slowed);
                 // New connections take some time to be fast.
                 sleep(self.look).await;
                 return self.measure().await;
@@ -209,7 +232,7 @@ impl Control {
             }
         }
         self.job.queue.help(true);
-        let speed = self.try_out(at).await;
+        let speed = self.try_out(at, Why::Share).await;
         if speed > best * BETTER {
             return (speed, true);
         }
@@ -217,8 +240,8 @@ impl Control {
         (best, false)
     }
 
-    async fn try_out(&mut self, workers: usize) -> f64 {
-        self.set(workers);
+    async fn try_out(&mut self, workers: usize, why: Why) -> f64 {
+        self.set(workers, why);
         // What is new has to begin first.
         sleep(self.look / 2).await;
         self.measure().await
@@ -233,7 +256,7 @@ impl Control {
                 *at = (*at / 2).max(1);
                 (self.limit, self.limited) = (*at, Some(Instant::now()));
                 tracing::debug!(workers = *at, "a server has too much to do: fewer sessions");
-                self.set(*at);
+                self.set(*at, Why::Busy);
             }
         }
         if self.limited.is_some_and(|since| since.elapsed() > RESPECT) {
@@ -260,7 +283,7 @@ impl Control {
         if self.is_busy() {
             let now = (*self.active.borrow() / 2).max(1);
             (self.limit, self.limited) = (now, Some(Instant::now()));
-            self.set(now);
+            self.set(now, Why::Busy);
             return 0.0;
         }
         let after = self.job.tally.speed_marks();

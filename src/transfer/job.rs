@@ -102,7 +102,8 @@ impl Job {
     /// Waits as long as so many bytes should have taken, where there is a limit.
     pub(super) async fn pace(&self, bytes: usize) {
         if let Some(limit) = &self.choices.rate_limit {
-            limit.moved(u64::try_from(bytes).unwrap_or(u64::MAX)).await;
+            let pause = limit.moved(u64::try_from(bytes).unwrap_or(u64::MAX));
+            self.tally.waits.limit(pause).await;
         }
     }
 

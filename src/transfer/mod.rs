@@ -3,7 +3,7 @@
 //! [`Client::transfer`](crate::Client::transfer) makes a [`TransferBuilder`]; `.await` runs it to its end, and [`TransferBuilder::start`] gives a
 //! [`Transfer`] that can be watched and ended. A plan is made while files move already: `source` finds entries, `plan` decides
 //! what becomes of each and makes folders, `queue` holds what waits, `workers` move files (small ones through pipelines, large
-//! ones by themselves or in pieces), `finish` does what comes last. `journal` remembers, `progress` and `report` tell.
+//! ones by themselves or in pieces), `finish` does what comes last. `journal` remembers, `progress` and `report` tell, and `explain` says why it was not faster.
 //!
 //! Everything that is decided about a file is decided here, once: under which name it is written, when it counts as right, when
 //! it is tried again. Never here: what is on the wire (`session`), the life of sessions (`client`), C (`engine`).
@@ -12,6 +12,7 @@ mod builder;
 mod channels;
 mod choices;
 mod controller;
+mod explain;
 mod filter;
 mod finish;
 mod handle;
@@ -39,6 +40,7 @@ mod workers;
 
 pub use builder::TransferBuilder;
 pub use choices::{Compare, Concurrency, Links, Overwrite, Preserve, Retry, Verify};
+pub use explain::{Bound, Choice, Connections, Evidence, Explanation, Why};
 pub use filter::Filter;
 pub use handle::Transfer;
 pub use location::{IntoLocation, Location};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::explain::Waits;
 use super::report::{Outcome, ReportKind, SkipReason, TransferReport};
 use crate::error::Error;
 
@@ -105,6 +106,7 @@ pub(super) struct Tally {
     retries: AtomicU64,
     pub(super) sessions: AtomicUsize,
     pub(super) finishing: AtomicBool,
+    pub(super) waits: Waits,
     current: Mutex<Vec<Arc<Current>>>,
     report: Mutex<TransferReport>,
 }
@@ -131,9 +133,14 @@ impl Tally {
             retries: AtomicU64::new(0),
             sessions: AtomicUsize::new(0),
             finishing: AtomicBool::new(false),
+            waits: Waits::default(),
             current: Mutex::default(),
             report: Mutex::default(),
         }
+    }
+
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
     }
 
     /// Something was found at the source.
@@ -148,6 +155,7 @@ impl Tally {
     /// Bytes of a file came, or went.
     pub(super) fn moved(&self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.waits.moved();
         self.bytes_moved.fetch_add(bytes, Ordering::Relaxed);
         self.bytes_done.fetch_add(bytes, Ordering::Relaxed);
     }

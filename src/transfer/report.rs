@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use super::explain::Explanation;
 use crate::error::{Error, Escaped, Result};
 
 /// What a transfer did, entry by entry.
@@ -35,6 +36,7 @@ pub struct TransferReport {
     pub(super) bytes_moved: u64,
     pub(super) elapsed: std::time::Duration,
     pub(super) aborted: bool,
+    pub(super) explanation: Option<Box<Explanation>>,
 }
 
 /// How many of what.
@@ -320,6 +322,11 @@ impl TransferReport {
     /// How long the transfer took.
     pub fn elapsed(&self) -> std::time::Duration {
         self.elapsed
+    }
+
+    /// What bounded the transfer, if that was [asked for](crate::TransferBuilder::explain) and it came as far as moving data.
+    pub fn explanation(&self) -> Option<&Explanation> {
+        self.explanation.as_deref()
     }
 }
 

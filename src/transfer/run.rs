@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::builder::{Login, TransferBuilder};
 use super::channels::Channels;
 use super::choices::Choices;
+use super::explain;
 use super::finish;
 use super::job::{Job, Stop};
 use super::location::Location;
@@ -85,8 +86,15 @@ pub(super) async fn run(
         Started::Job(job, root) => (job, root),
     };
     let is_file = matches!(root, Root0::File(_));
-    let mut whole = std::pin::pin!(whole(Arc::clone(&job), root));
-    let result = tokio::select! {
+    let mut whole = std::pin::pin!(async {
+        let whole = whole(Arc::clone(&job), root);
+        if !job.choices.explain {
+            return (whole.await, None);
+        }
+        let (result, found) = explain::watch(&job, &tally, whole).await;
+        (result, Some(Box::new(found)))
+    });
+    let (result, explanation) = tokio::select! {
         biased;
         stop = &mut stop => {
             job.stop.send_replace(Some(stop));
@@ -96,7 +104,8 @@ pub(super) async fn run(
         result = &mut whole => result,
     };
     result?;
-    let report = tally.take_report(job.stopped() == Some(Stop::Aborted));
+    let mut report = tally.take_report(job.stopped() == Some(Stop::Aborted));
+    report.explanation = explanation;
     // Whoever copies one file is told by an error that it is not there.
     if is_file && let Some(error) = report.errors().first() {
         return Err(error.clone());

@@ -38,6 +38,30 @@ fn names_and_rates_go_where_the_data_does_not() {
 }
 
 #[test]
+fn a_copy_is_explained_where_that_is_asked_for() {
+    let server = Server::anonymous().start();
+    let local = folder();
+    gridftp_lab::write_random(&server.dir().join("f"), 4, 40 << 20).unwrap();
+    let (url, to) = (server.url("f"), local.path().join("f"));
+    let outcome = copy(&["--explain", "--bwlimit", "20M", &url, text(&to)]);
+    assert_eq!((outcome.code, outcome.stdout.as_slice()), (0, &b""[..]), "{}", outcome.stderr);
+    let head = format!("{url} -> {}\nbounded by the limit", text(&to));
+    for words in [&head, "\n  time: ", "\n  processor: ", "\n  window: "] {
+        assert!(outcome.stderr.contains(words), "{words}: {}", outcome.stderr);
+    }
+    assert!(outcome.stderr.contains(": 2 sessions (where every transfer"), "{}", outcome.stderr);
+    let outcome = copy(&["--explain", "--json", "-tcp-bs", "1M", "-cc", "3", &url, text(&to)]).succeeded();
+    let said = String::from_utf8(outcome.stdout).unwrap();
+    let events: Vec<serde_json::Value> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let found: Vec<_> = events.iter().filter(|event| event["event"] == "explanation").collect();
+    assert_eq!(found.len(), 1, "{said}");
+    assert_eq!((&found[0]["window"], &found[0]["choices"][0]["sessions"]), (&1_048_576.into(), &3.into()));
+    assert!(found[0]["text"].as_str().unwrap().starts_with("bounded by "), "{said}");
+    copy(&["--explain", &url, "-"]).failed(2, &["expected no --explain"]);
+}
+
+#[test]
 fn the_control_channel_is_shown_without_passwords() {
     let server = Server::with_password("lab").start();
     fs::write(server.dir().join("f"), "x").unwrap();

@@ -374,13 +374,12 @@ async fn more_or_less_than_was_announced() {
 
 #[tokio::test]
 async fn data_before_the_reply_does_not_fill_the_memory() {
-    let server = Fake::in_a_hurry(Data { bytes: b"1234567890", ends: true }).await;
+    let server = Fake::in_a_hurry(Data { bytes: b"1234567890", ends: true }, 1).await;
     let right = anonymous().get(server.url("f")).await.unwrap().bytes().await.unwrap();
     assert_eq!(right, "1234567890");
     assert_eq!(server.sent_early(), 10);
     // More than anybody has to take who was promised nothing.
-    let much: &'static [u8] = Box::leak(vec![7; 256 << 20].into_boxed_slice());
-    let server = Fake::in_a_hurry(Data { bytes: much, ends: true }).await;
+    let server = Fake::in_a_hurry(Data { bytes: &[7; 1 << 20], ends: true }, 256).await;
     let client = builder().timeouts(short().reply(Duration::from_secs(2))).build().unwrap();
     let error = client.get(server.url("f")).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{error}");

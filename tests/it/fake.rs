@@ -33,8 +33,8 @@ struct Script {
     answer: Box<Answer>,
     data: Data,
     heard: Arc<Mutex<Vec<String>>>,
-    /// How much of the data was sent, if it comes before the 150.
-    early: Option<Arc<AtomicU64>>,
+    /// How often the data comes before the 150, if it does, and how much of it was sent.
+    early: Option<(usize, Arc<AtomicU64>)>,
 }
 
 impl Fake {
@@ -51,19 +51,19 @@ impl Fake {
         answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
         data: Data,
     ) -> Self {
-        Self::started(greeting, answer, data, false).await
+        Self::started(greeting, answer, data, None).await
     }
 
-    /// A server that sends its data as soon as there is a connection, and says so afterwards.
-    pub(crate) async fn in_a_hurry(data: Data) -> Self {
-        Self::started("220 ready\r\n", |_| None, data, true).await
+    /// A server that sends its data as soon as there is a connection, so many times, and says so afterwards.
+    pub(crate) async fn in_a_hurry(data: Data, times: usize) -> Self {
+        Self::started("220 ready\r\n", |_| None, data, Some(times)).await
     }
 
     async fn started(
         greeting: &'static str,
         answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
         data: Data,
-        is_early: bool,
+        early_times: Option<usize>,
     ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -74,7 +74,7 @@ impl Fake {
             answer: Box::new(answer),
             data,
             heard: Arc::clone(&heard),
-            early: is_early.then(|| Arc::clone(&early)),
+            early: early_times.map(|times| (times, Arc::clone(&early))),
         });
         let count = Arc::clone(&connections);
         let task = tokio::spawn(async move {
@@ -159,14 +159,15 @@ impl Script {
                         writer.write_all(b"150 it comes\r\n").await?;
                     }
                     let (mut data, _) = listener.accept().await?;
-                    for part in self.data.bytes.chunks(64 << 10) {
-                        data.write_all(part).await?;
-                        if let Some(early) = &self.early {
-                            early.fetch_add(part.len() as u64, Ordering::SeqCst);
+                    match &self.early {
+                        None => data.write_all(self.data.bytes).await?,
+                        Some((times, sent)) => {
+                            for _ in 0..*times {
+                                data.write_all(self.data.bytes).await?;
+                                sent.fetch_add(self.data.bytes.len() as u64, Ordering::SeqCst);
+                            }
+                            writer.write_all(b"150 it came\r\n").await?;
                         }
-                    }
-                    if self.early.is_some() {
-                        writer.write_all(b"150 it came\r\n").await?;
                     }
                     if self.data.ends {
                         drop(data);

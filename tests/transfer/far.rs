@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gridftp::Client;
+use gridftp::transfer::Why;
 use gridftp_lab::proxy::{Builder, Fault, Proxy, Way, What, Where};
 use gridftp_lab::{Server, sha256_file, write_random};
 
@@ -77,10 +78,13 @@ async fn connections_that_get_slow_are_not_waited_for() {
     let here = tempfile::tempdir().unwrap();
     let to = here.path().join("f");
     let begun = Instant::now();
-    let report = client("127.0.0.1").transfer(proxy.url(&from), &to).await.unwrap();
+    let report = client("127.0.0.1").transfer(proxy.url(&from), &to).explain(true).await.unwrap();
     report.check().unwrap();
     assert_eq!(sha256_file(&to).unwrap(), hash);
     assert_eq!(entries(here.path()), 1);
+    let explanation = report.explanation().unwrap();
+    let slowed = explanation.choices.iter().find(|choice| choice.why == Why::Slowed);
+    assert!(slowed.is_some_and(|choice| choice.streams > 50), "{explanation}");
     assert!(begun.elapsed() < Duration::from_secs(100), "{:?}", begun.elapsed());
     let connections = data_connections(&proxy);
     assert!(connections > 50, "{connections} data connections");

@@ -3,6 +3,7 @@
 
 mod choices;
 mod endings;
+mod explain;
 mod far;
 mod files;
 mod iceprod;

@@ -226,6 +226,9 @@ pub(crate) struct Words {
     /// -vb: the same, and bytes and rate each second
     #[arg(long, conflicts_with = "quiet", help_heading = SHOWN)]
     pub(crate) verbose_perf: bool,
+    /// At the end: what kept each copy from being faster, how that is known, and what was chosen
+    #[arg(long, help_heading = SHOWN)]
+    pub(crate) explain: bool,
     /// How far it is: a picture on a terminal, else a line each 10 s
     #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = SHOWN)]
     pub(crate) progress: When,

@@ -111,7 +111,7 @@ async fn move_file(
         }
         transfer => transfer?,
     };
-    while transfer.next_marker().await.is_some() {
+    while job.tally.waits.network(transfer.next_marker()).await.is_some() {
         let received = transfer.received();
         watched.has_moved(before + received);
     }

@@ -32,16 +32,17 @@ pub(super) async fn copy(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Broke
     let work = async {
         let along = job.algorithm.as_ref().map(Along::start).transpose()?;
         let mut reader = Reader::open(path.clone(), 0..facts.size, facts.size);
-        while let Some(block) = reader.next().await? {
+        let waits = &job.tally.waits;
+        while let Some(block) = waits.disk(reader.next()).await? {
             if let Some(along) = &along {
                 along.take(block.offset, &block.data).await;
             }
             let count = block.data.len();
-            sink.write_at(block.offset, block.data).await?;
+            waits.disk(sink.write_at(block.offset, block.data)).await?;
             watched.moved(count);
             job.pace(count).await;
         }
-        sink.flush().await?;
+        waits.disk(sink.flush()).await?;
         let mut checksum = None;
         if let (Some(algorithm), Some(along)) = (&job.algorithm, &along) {
             let theirs = match along.finish(facts.size).await {

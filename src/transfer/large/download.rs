@@ -108,7 +108,7 @@ pub(super) async fn download(job: &Arc<Job>, item: &mut Item) -> Result<Moved, B
         };
         let work = async {
             file.crew.work(|piece| file.piece(piece)).await?;
-            file.sink.flush().await?;
+            job.tally.waits.disk(file.sink.flush()).await?;
             file.check(from, item).await
         };
         tokio::select! {
@@ -180,7 +180,7 @@ impl Download {
 
     async fn fetch(&self, piece: Piece) -> Result<()> {
         let id = piece.id;
-        let Opened { mut get, first, ordered } = self.open(&piece).await?;
+        let Opened { mut get, first, ordered } = self.job.tally.waits.network(self.open(&piece)).await?;
         let range = piece.range;
         if let (Some(told), Some(size)) = (get.size(), self.size)
             && told != size
@@ -219,7 +219,7 @@ impl Download {
                     if let Some(along) = &self.along {
                         along.take(offset, &data).await;
                     }
-                    self.sink.write_at(offset, data).await?;
+                    self.job.tally.waits.disk(self.sink.write_at(offset, data)).await?;
                 }
                 Arrived::Piped(pipe, held) => self.sink.empty_at(offset, pipe, count, held)?,
             }
@@ -284,15 +284,16 @@ impl Download {
 
     /// What comes next, in a pipe where that can be.
     async fn next(&self, get: &mut Get, pipes: Option<&Arc<Pipes>>) -> Result<Option<(u64, Arrived)>> {
+        let waits = &self.job.tally.waits;
         let pipe = match pipes {
-            Some(pipes) => pipes.take().await,
+            Some(pipes) => waits.disk(pipes.take()).await,
             None => None,
         };
         let Some(pipe) = pipe else {
-            let block = get.next_block().await?;
+            let block = waits.network(get.next_block()).await?;
             return Ok(block.map(|block| (block.offset, Arrived::Block(block.data))));
         };
-        let piece = get.next_piece(pipe.entrance(), pipe.bytes()).await?;
+        let piece = waits.network(get.next_piece(pipe.entrance(), pipe.bytes())).await?;
         Ok(piece.map(|(offset, piece)| match piece {
             Taken::Block(data) => (offset, Arrived::Block(data)),
             Taken::Piped(count) => (offset, Arrived::Piped(pipe, count)),

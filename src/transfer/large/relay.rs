@@ -105,17 +105,20 @@ async fn pump(
     };
     let mut at = start;
     let mut reader = get.into_reader();
-    while let Some(data) = reader.next_chunk().await.map_err(|error| error.with_side(Side::Source))? {
+    let waits = &job.tally.waits;
+    while let Some(data) =
+        waits.network(reader.next_chunk()).await.map_err(|error| error.with_side(Side::Source))?
+    {
         let count = data.len();
         if let Some(along) = &along {
             along.take(at, &data).await;
         }
-        put.write(data).await.map_err(|error| error.with_side(Side::Destination))?;
+        waits.network(put.write(data)).await.map_err(|error| error.with_side(Side::Destination))?;
         at += u64::try_from(count).unwrap_or(u64::MAX);
         watched.moved(count);
         job.pace(count).await;
     }
-    put.finish().await.map_err(|error| error.with_side(Side::Destination))?;
+    waits.network(put.finish()).await.map_err(|error| error.with_side(Side::Destination))?;
     if item.size.is_some_and(|size| size != at) {
         let message = format!("{} bytes were expected, and {at} came", item.size.unwrap_or(0));
         return Err(Error::new(ErrorKind::Truncated, Phase::Verify, message).with_side(Side::Source));

@@ -292,13 +292,14 @@ impl Upload {
         }
         // Where the put counts from.
         let base = if !fresh && to.is_gridftp() && to.features.esto() { range.start } else { 0 };
-        let mut put = builder.await?;
+        let waits = &self.job.tally.waits;
+        let mut put = waits.network(builder.into_future()).await?;
         if !self.begun.send_replace(true) {
             self.job.queue.look_again();
         }
         let sent = self.send(&mut put, id, &range, base).await;
         match sent {
-            Ok(end) => put.finish().await.map(|_| end),
+            Ok(end) => waits.network(put.finish()).await.map(|_| end),
             Err(error) => {
                 self.hear(&mut put, &range);
                 Err(error)
@@ -310,7 +311,8 @@ impl Upload {
         let mut reader = Reader::open(self.path.clone(), range.clone(), self.size);
         let mut heard = Instant::now();
         let mut end = range.start;
-        while let Some(block) = reader.next().await? {
+        let waits = &self.job.tally.waits;
+        while let Some(block) = waits.disk(reader.next()).await? {
             let length = u64::try_from(block.data.len()).unwrap_or(u64::MAX);
             let own = self.crew.pieces.advance(id, length);
             let data = block.data.slice(..usize::try_from(own).unwrap_or(usize::MAX).min(block.data.len()));
@@ -319,7 +321,7 @@ impl Upload {
             }
             let count = data.len();
             if count > 0 {
-                put.write_at(block.offset - base, data).await?;
+                waits.network(put.write_at(block.offset - base, data)).await?;
             }
             end = block.offset + own;
             self.moved.fetch_add(own, Ordering::Relaxed);

@@ -60,6 +60,7 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
         Ok(many) => many,
         Err(error) => return ended(job, asked.into_values(), &error),
     };
+    let waits = &job.tally.waits;
     let over = loop {
         while asked.len() < AHEAD
             && leave.goes_on(job)
@@ -73,7 +74,7 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
                 Err(error) => failed(job, item, error),
             }
         }
-        let mut file = match job.unless_ended(many.next_file()).await {
+        let mut file = match waits.network(job.unless_ended(many.next_file())).await {
             Ok(Some(file)) => file,
             Ok(None) if asked.is_empty() => break None,
             // All that was asked for had its turn.
@@ -95,7 +96,7 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
                             storing.spawn(compare(Arc::clone(job), std::mem::take(&mut comparing)));
                             compared_bytes = 0;
                         }
-                        job.room(came).await
+                        waits.disk(job.room(came)).await
                     }
                 };
                 let held = Held { contents, _room: room };
@@ -117,7 +118,7 @@ pub(super) async fn run(job: &Arc<Job>, leave: &Leave<'_>) {
         }
         let most = if job.algorithm.is_some() { GROUPS } else { WRITING };
         while storing.len() > most {
-            storing.join_next().await;
+            waits.disk(storing.join_next()).await;
         }
         while storing.try_join_next().is_some() {}
     };
@@ -147,7 +148,7 @@ fn forgotten() -> Error {
 async fn contents(job: &Job, file: &mut ManyFile<'_>, at: &mut u64) -> Result<Bytes> {
     let mut only = Bytes::new();
     let mut whole = BytesMut::new();
-    while let Some(block) = file.next_block().await? {
+    while let Some(block) = job.tally.waits.network(file.next_block()).await? {
         if block.offset != *at {
             let message = "the bytes of a small file did not come in order";
             return Err(Error::new(ErrorKind::Unsupported, Phase::Data, message).with_side(Side::Source));

@@ -105,6 +105,7 @@ async fn feed(
     asked: &Asked,
 ) {
     let lock = || asked.lock().unwrap_or_else(PoisonError::into_inner);
+    let waits = &job.tally.waits;
     let mut reading = JoinSet::new();
     let mut next = 0;
     loop {
@@ -131,7 +132,7 @@ async fn feed(
                 (number, read.await)
             });
         }
-        let Some(read) = reading.join_next().await else { return };
+        let Some(read) = waits.disk(reading.join_next()).await else { return };
         let Ok((number, read)) = read else { continue };
         let file = {
             let mut asked = lock();
@@ -146,7 +147,7 @@ async fn feed(
         let sent = match file {
             Ok(file) => {
                 let bytes = file.contents.len();
-                sender.send(number, file).await.map(|()| bytes)
+                waits.network(sender.send(number, file)).await.map(|()| bytes)
             }
             Err(error) => Err(error),
         };
