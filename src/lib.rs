@@ -190,6 +190,9 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(any(test, gridftp_bench))]
+#[doc(hidden)]
+pub mod bench;
 mod channel;
 mod client;
 mod credential;
