@@ -31,6 +31,9 @@ const FAR: Duration = Duration::from_millis(4);
 /// Files below that are through before several connections are as fast as they get.
 const WORTH_STREAMS: u64 = 8 << 20;
 
+/// Blocks that are on their way to a server: where there are more connections than that, one for each and some more.
+const WINDOW: u16 = 8;
+
 impl Channels {
     /// Refuses what cannot be, before anything is touched.
     pub(super) fn check(&self, between: bool) -> Result<()> {
@@ -77,6 +80,22 @@ impl Channels {
         }
         let millis = u16::try_from(round_trip.as_millis()).unwrap_or(u16::MAX);
         if single { (millis / 3).clamp(4, 16) } else { (millis / 4).clamp(2, 8) }
+    }
+
+    /// The same for a file to a server: many from the start. Here the kernel of this machine decides what goes over which
+    /// connection, and where nothing is lost, many cost next to nothing.
+    pub(super) fn streams_to(&self, round_trip: Duration, size: u64, single: bool) -> u16 {
+        let chosen = self.parallelism.is_some() || self.mode != TransferMode::Auto || self.by_itself();
+        if chosen || round_trip < FAR || size < WORTH_STREAMS {
+            return 1;
+        }
+        let millis = u16::try_from(round_trip.as_millis()).unwrap_or(u16::MAX);
+        if single { millis.clamp(8, 48) } else { (millis / 4).clamp(2, 8) }
+    }
+
+    /// Blocks that may be on their way at the same time.
+    pub(super) fn window(connections: u16) -> usize {
+        usize::from(if connections > 1 { connections + WINDOW } else { WINDOW }.min(256))
     }
 
     /// The TCP buffers that were asked for; none where the kernel sees to them.

@@ -67,25 +67,24 @@ fn look(job: &Job) -> Duration {
     (round_trip * 20).clamp(LOOK, LONGEST_LOOK)
 }
 
-/// Connections that a large file by itself comes over.
+/// Connections that a large file by itself comes or goes over, where their number was not asked for.
 fn wide(job: &Job) -> u16 {
-    match &job.sources[0] {
-        End::Remote(from) if job.route == Route::Download && job.single && from.pipelines() => {
-            job.channels.streams(from.round_trip, Some(u64::MAX), true)
-        }
-        _ => 1,
-    }
+    let asked = job.channels.connections();
+    if job.single && asked == 1 { streams(job) } else { 1 }
 }
 
-/// Connections of each large file and session, wherever such a file comes from.
+/// Connections of each large file and session, wherever such a file comes from or goes to.
 fn streams(job: &Job) -> u16 {
-    match &job.sources[0] {
-        End::Remote(from) if job.route == Route::Download && from.pipelines() => {
-            let streams = job.channels.streams(from.round_trip, Some(u64::MAX), job.single);
-            streams.max(job.channels.connections())
+    let found = match (&job.sources[0], &job.to) {
+        (End::Remote(from), _) if job.route == Route::Download && from.pipelines() => {
+            job.channels.streams(from.round_trip, Some(u64::MAX), job.single)
         }
-        _ => job.channels.connections(),
-    }
+        (_, End::Remote(to)) if job.route == Route::Upload && to.is_gridftp() && to.features.esto() => {
+            job.channels.streams_to(to.round_trip, u64::MAX, job.single)
+        }
+        _ => 1,
+    };
+    found.max(job.channels.connections())
 }
 
 struct Control {
@@ -124,9 +123,9 @@ impl Control {
         // anyway, and is one worker's at first.
         self.job.queue.help(self.wide == 1);
         self.set(at, Why::Begin);
-        let mut best = match self.wide {
-            1 => self.measure().await,
-            _ => self.watch(&mut at).await,
+        let mut best = match (self.job.route, self.wide) {
+            (Route::Download, 2..) => self.watch(&mut at).await,
+            _ => self.measure().await,
         };
         // Up in large steps first; one file from far away does not come faster over more sessions.
         while at < self.limit && self.wide == 1 {

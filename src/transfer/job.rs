@@ -72,6 +72,8 @@ pub(super) struct Job {
     pub(super) busy: AtomicU64,
     /// Connections of each piece that is asked for from now on, where that is more than was chosen at first.
     pub(super) streams: AtomicU16,
+    /// A server did not take a file over several connections: one has to do from now on.
+    pub(super) narrow: AtomicBool,
     pub(super) stop: watch::Sender<Option<Stop>>,
     /// Room for the contents of small files, in KiB.
     pub(super) memory: Arc<Semaphore>,

@@ -180,6 +180,7 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
         deferred: Mutex::new(Deferred::default()),
         incomplete: AtomicBool::new(false),
         busy: AtomicU64::new(0),
+        narrow: AtomicBool::new(false),
         streams: AtomicU16::new(0),
         stop: watch::Sender::new(None),
         memory: Job::memory(),

@@ -89,3 +89,31 @@ async fn connections_that_get_slow_are_not_waited_for() {
     let connections = data_connections(&proxy);
     assert!(connections > 50, "{connections} data connections");
 }
+
+#[tokio::test]
+async fn a_large_file_goes_over_several_connections_where_they_are_taken() {
+    let server = Server::anonymous().start();
+    let here = tempfile::tempdir().unwrap();
+    let from = here.path().join("f");
+    let hash = write_random(&from, 7, 40 << 20).unwrap();
+    let folder = server.dir().join("to");
+    std::fs::create_dir(&folder).unwrap();
+    // One of many is cut: what is on the way may not like so many, and one has to do.
+    let cut = Fault::new(Where::Data(5), Way::ToServer, 1 << 20, What::Reset);
+    for (name, proxy, chosen, connections, retries) in [
+        ("wide", far(&server).start(), None, 8..=48, 0),
+        ("cut", far(&server).with(cut).start(), None, 8..=50, 1),
+        ("chosen", far(&server).start(), Some(3), 3..=3, 0),
+        ("near", Proxy::before(&server).start(), None, 1..=4, 0),
+    ] {
+        let to = folder.join(name);
+        let client = client("127.0.0.1");
+        let report = client.transfer(&from, proxy.url(&to)).parallelism(chosen).await.unwrap();
+        report.check().unwrap();
+        assert_eq!(sha256_file(&to).unwrap(), hash, "{name}");
+        assert_eq!(report.retries(), retries, "{name}");
+        let found = data_connections(&proxy);
+        assert!(connections.contains(&found), "{name}: {found} data connections");
+    }
+    assert_eq!(entries(&folder), 4);
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Broken, Moved, differs};
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::transfer::End;
+use crate::transfer::channels::Channels;
 use crate::transfer::hash::{Along, hash_file};
 use crate::transfer::job::Job;
 use crate::transfer::local::{self, Attributes, Reader, Writer};
@@ -31,7 +32,7 @@ pub(super) async fn copy(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Broke
     let watched = job.tally.begin(&item.path, item.size);
     let work = async {
         let along = job.algorithm.as_ref().map(Along::start).transpose()?;
-        let mut reader = Reader::open(path.clone(), 0..facts.size, facts.size);
+        let mut reader = Reader::open(path.clone(), 0..facts.size, facts.size, Channels::window(1));
         let waits = &job.tally.waits;
         while let Some(block) = waits.disk(reader.next()).await? {
             if let Some(along) = &along {

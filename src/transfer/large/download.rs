@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::crew::Crew;
-use super::{Broken, Moved, Shared, changed, differs, in_order, spoils};
+use super::{Broken, Moved, Shared, changed, differs, in_order, is_about_channels, spoils};
 use crate::data::{Block, Get, Taken};
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::options::TransferMode;
@@ -390,18 +390,6 @@ struct Opened {
     first: Option<Block>,
     /// Its bytes come one after the other.
     ordered: bool,
-}
-
-/// Whether the channels may be to blame, rather than the file.
-fn is_about_channels(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Connect
-            | ErrorKind::ConnectionLost
-            | ErrorKind::Refused
-            | ErrorKind::Timeout(_)
-            | ErrorKind::Unsupported
-    )
 }
 
 /// Bytes of the file on their way to the disk.

@@ -132,3 +132,15 @@ fn changed(was: Option<u64>, is: Option<u64>) -> Error {
         format!("the source changed while it was copied: it had {}, and has {} now", shown(was), shown(is));
     Error::new(ErrorKind::Truncated, Phase::Verify, message).with_side(Side::Source)
 }
+
+/// Whether the channels may be to blame, rather than the file.
+fn is_about_channels(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Connect
+            | ErrorKind::ConnectionLost
+            | ErrorKind::Refused
+            | ErrorKind::Timeout(_)
+            | ErrorKind::Unsupported
+    )
+}

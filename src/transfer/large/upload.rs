@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,11 +11,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::crew::Crew;
-use super::{Broken, Moved, Shared, differs, spoils};
-use crate::data::Put;
+use super::{Broken, Moved, Shared, differs, is_about_channels, spoils};
+use crate::data::{Put, PutBuilder};
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 use crate::options::TransferMode;
 use crate::transfer::End;
+use crate::transfer::channels::Channels;
 use crate::transfer::hash::{Along, hash_file};
 use crate::transfer::job::{Job, identity};
 use crate::transfer::journal::{Identity, Manner};
@@ -43,6 +44,8 @@ struct Upload {
     path: PathBuf,
     temporary: Url,
     size: u64,
+    /// Connections that it goes over.
+    streams: AtomicU16,
     crew: Crew,
     /// What the server has said to have stored.
     stored: Mutex<RangeSet>,
@@ -71,7 +74,12 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
         .take()
         .filter(|half| half.size == Some(facts.size) && half.modified == Some(facts.modified));
     (item.size, item.modified, item.mode) = (Some(facts.size), Some(facts.modified), Some(facts.mode));
-    let one_sender = job.channels.connections() == 1 && !job.channels.by_itself();
+    // Far away, over connections that share the losses; which bytes are there is known by the server's markers alone then.
+    let streams = match to.is_gridftp() && to.features.esto() && !job.narrow.load(Ordering::Relaxed) {
+        true => job.channels.streams_to(to.round_trip, facts.size, job.single),
+        false => 1,
+    };
+    let one_sender = job.channels.connections() == 1 && streams == 1 && !job.channels.by_itself();
     let sum = job.algorithm.clone().or_else(|| to.any_algorithm());
     let (there, in_order, by_size) = match half {
         Some(half) => {
@@ -100,6 +108,7 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
         path,
         temporary,
         size: facts.size,
+        streams: AtomicU16::new(streams.max(job.channels.connections())),
         crew: Crew::new(Pieces::new(item.size, &there, divisible)),
         stored: Mutex::new(there),
         watched,
@@ -159,7 +168,8 @@ pub(super) async fn into_device(job: &Arc<Job>, item: &mut Item) -> Result<Moved
     let work = async {
         let put = channels.put(to.client.put(&url).keep_incomplete(true).check_size(false));
         let mut put = put.mode(channels.mode).parallelism(channels.connections()).await?;
-        let mut reader = Reader::open(path, 0..facts.size, facts.size);
+        let mut reader =
+            Reader::open(path, 0..facts.size, facts.size, Channels::window(channels.connections()));
         while let Some(block) = reader.next().await? {
             let count = block.data.len();
             put.write_at(block.offset, block.data).await?;
@@ -260,6 +270,10 @@ impl Upload {
                 Ok(())
             }
             Err(error) => {
+                if self.is_wide() && self.stored().is_empty() && is_about_channels(&error) {
+                    // Something on the way may not like so many.
+                    self.job.narrow.store(true, Ordering::Relaxed);
+                }
                 // What was sent is not what was stored.
                 let sure = self.stored().contiguous_from(start);
                 self.crew.pieces.rewind(id, sure);
@@ -274,26 +288,20 @@ impl Upload {
         // What is sent was moved in order, so that nothing of it is there.
         let Piece { id, range, .. } = piece;
         let to = self.remote()?;
-        let channels = &self.job.channels;
         let fresh = !*self.begun.borrow() && self.stored().is_empty();
-        let put = to.client.put(&self.temporary).keep_incomplete(true).check_size(false);
-        let mut builder = channels.put(put).parallelism(channels.connections());
-        if to.is_gridftp() && channels.mode != TransferMode::Stream {
-            builder = builder.mode(TransferMode::ExtendedBlock).marker_interval(MARKERS);
-        }
-        if fresh {
-            if self.job.choices.allocate {
-                builder = builder.allocate(self.size);
-            }
-        } else if to.is_gridftp() && to.features.esto() {
-            builder = builder.offset(range.start);
-        } else if range.start > 0 {
-            builder = builder.restart(RestartMarker::Stream { offset: range.start });
-        }
         // Where the put counts from.
         let base = if !fresh && to.is_gridftp() && to.features.esto() { range.start } else { 0 };
         let waits = &self.job.tally.waits;
-        let mut put = waits.network(builder.into_future()).await?;
+        let mut put = match waits.network(self.ask(to, fresh, range.start)?.into_future()).await {
+            // It may not like so many connections; nothing was sent yet.
+            Err(error) if self.is_wide() && is_about_channels(&error) => {
+                tracing::debug!(%error, "a file does not go over several connections");
+                self.job.narrow.store(true, Ordering::Relaxed);
+                self.streams.store(1, Ordering::Relaxed);
+                waits.network(self.ask(to, fresh, range.start)?.into_future()).await?
+            }
+            put => put?,
+        };
         if !self.begun.send_replace(true) {
             self.job.queue.look_again();
         }
@@ -307,8 +315,35 @@ impl Upload {
         }
     }
 
+    /// More connections than were asked for.
+    fn is_wide(&self) -> bool {
+        self.streams.load(Ordering::Relaxed) > self.job.channels.connections()
+    }
+
+    /// A put of what is missing from there on.
+    fn ask(&self, to: &Remote, fresh: bool, start: u64) -> Result<PutBuilder> {
+        let channels = &self.job.channels;
+        let streams = self.streams.load(Ordering::Relaxed);
+        let put = to.client.put(&self.temporary).keep_incomplete(true).check_size(false);
+        let mut builder = channels.put(put).parallelism(streams).window(Channels::window(streams));
+        if to.is_gridftp() && channels.mode != TransferMode::Stream {
+            builder = builder.mode(TransferMode::ExtendedBlock).marker_interval(MARKERS);
+        }
+        if fresh {
+            if self.job.choices.allocate {
+                builder = builder.allocate(self.size);
+            }
+        } else if to.is_gridftp() && to.features.esto() {
+            builder = builder.offset(start);
+        } else if start > 0 {
+            builder = builder.restart(RestartMarker::Stream { offset: start });
+        }
+        Ok(builder)
+    }
+
     async fn send(&self, put: &mut Put, id: usize, range: &Range<u64>, base: u64) -> Result<u64> {
-        let mut reader = Reader::open(self.path.clone(), range.clone(), self.size);
+        let window = Channels::window(self.streams.load(Ordering::Relaxed));
+        let mut reader = Reader::open(self.path.clone(), range.clone(), self.size, window);
         let mut heard = Instant::now();
         let mut end = range.start;
         let waits = &self.job.tally.waits;

@@ -14,11 +14,11 @@ use super::{Facts, check_regular, facts_of};
 use crate::data::Block;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 
-/// How much is read at once.
-const BLOCK: usize = 1 << 20;
+/// How much is read at once: enough for a system call to cost nothing beside it, and little enough for many sessions at once.
+const BLOCK: usize = 256 << 10;
 
-/// Buffers of a reader: what is read ahead, and what is on its way.
-const BUFFERS: usize = 12;
+/// Buffers of a reader that are ahead of those who send.
+const AHEAD: usize = 4;
 
 /// A whole file, and what it is. Blocks.
 pub(in crate::transfer) fn read_small(path: &Path) -> Result<(Bytes, Facts)> {
@@ -62,11 +62,12 @@ fn fill(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
 pub(in crate::transfer) struct Reader(mpsc::Receiver<Result<Block>>);
 
 impl Reader {
-    /// Begins to read. The file has that size: one that is shorter by now is an error.
-    pub(in crate::transfer) fn open(path: PathBuf, range: Range<u64>, size: u64) -> Self {
-        let (sender, receiver) = mpsc::channel(BUFFERS);
+    /// Begins to read. The file has that size: one that is shorter by now is an error. So many blocks may be on their way.
+    pub(in crate::transfer) fn open(path: PathBuf, range: Range<u64>, size: u64, window: usize) -> Self {
+        let buffers = window + AHEAD;
+        let (sender, receiver) = mpsc::channel(buffers);
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = read(&path, range, size, &sender) {
+            if let Err(error) = read(&path, range, size, buffers, &sender) {
                 // Nobody may want it any more.
                 let _ = sender.blocking_send(Err(error));
             }
@@ -99,11 +100,17 @@ impl Drop for Piece {
     }
 }
 
-fn read(path: &Path, range: Range<u64>, size: u64, sender: &mpsc::Sender<Result<Block>>) -> Result<()> {
+fn read(
+    path: &Path,
+    range: Range<u64>,
+    size: u64,
+    buffers: usize,
+    sender: &mpsc::Sender<Result<Block>>,
+) -> Result<()> {
     let failed = |doing, error| Error::local(doing, path, error, Side::Source);
     let file = File::open(path).map_err(|error| failed("cannot open", error))?;
     let (home, free) = std_mpsc::channel();
-    for _ in 0..BUFFERS {
+    for _ in 0..buffers {
         // Untouched until it is needed.
         let _ = home.send(Vec::new());
     }

@@ -159,7 +159,7 @@ async fn files_are_read_ahead_and_changes_are_told() {
     let contents: Vec<u8> = (0..5_000_000_u32).flat_map(|n| u8::try_from(n % 251)).collect();
     fs::write(&path, &contents).unwrap();
     let size = u64::try_from(contents.len()).unwrap();
-    let mut reader = Reader::open(path.clone(), 1_000_000..4_000_000, size);
+    let mut reader = Reader::open(path.clone(), 1_000_000..4_000_000, size, 8);
     let mut found = 0;
     while let Some(block) = reader.next().await.unwrap() {
         let at = usize::try_from(block.offset).unwrap();
@@ -167,7 +167,7 @@ async fn files_are_read_ahead_and_changes_are_told() {
         found += block.data.len();
     }
     assert_eq!(found, 3_000_000);
-    let mut reader = Reader::open(path.clone(), 0..size + 5, size + 5);
+    let mut reader = Reader::open(path.clone(), 0..size + 5, size + 5, 8);
     let error = loop {
         match reader.next().await {
             Ok(block) => assert!(block.is_some(), "the end came too early"),
