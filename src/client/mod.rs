@@ -201,6 +201,16 @@ impl Client {
         self.pool(url, options, delegate)?.exclusive().await
     }
 
+    /// Logs in, so that a session is there when one is wanted. What it fails with is told to whoever wants one then.
+    ///
+    /// # Cancel safety
+    /// Cancel safe; a login under way goes on for others.
+    pub(crate) async fn warm(&self, url: &Url) {
+        if let Err(error) = self.exclusive(url, &SessionOptions::default()).await {
+            tracing::debug!(%error, "a login ahead of time failed");
+        }
+    }
+
     fn pool(&self, url: &Url, options: &SessionOptions, delegate: bool) -> Result<Arc<Pool>> {
         // Before any lock, which a child may find held for ever.
         fork::watch();

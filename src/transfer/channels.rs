@@ -25,8 +25,8 @@ pub(super) struct Channels {
     pub(super) data_credential: Option<Credential>,
 }
 
-/// From that round trip on a large file comes over several connections.
-const FAR: Duration = Duration::from_millis(4);
+/// From that round trip on a large file comes over several connections, and a tree over more sessions.
+pub(super) const FAR: Duration = Duration::from_millis(4);
 
 /// Files below that are through before several connections are as fast as they get.
 const WORTH_STREAMS: u64 = 8 << 20;

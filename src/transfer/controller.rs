@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::channels::FAR;
 use super::choices::Concurrency;
 use super::explain::{Choice, Why};
 use super::job::Job;
@@ -17,6 +18,9 @@ use super::{End, Route};
 
 /// Workers at the start: while one waits for an answer the other one moves.
 const FIRST: usize = 2;
+
+/// The same for a tree far away: new connections are slow for many round trips, and more of them are so for fewer.
+const FIRST_FAR: usize = 4;
 
 /// Connections of a large file from far away, where they lose so much that a few do not fill the link. On a link that loses
 /// nothing as many would only make its queue overflow.
@@ -59,12 +63,20 @@ pub(super) async fn run(job: Arc<Job>, most: usize, active: watch::Sender<usize>
 
 /// New connections take some round trips to be made, and some more to be fast.
 fn look(job: &Job) -> Duration {
+    (round_trip(job) * 20).clamp(LOOK, LONGEST_LOOK)
+}
+
+fn round_trip(job: &Job) -> Duration {
     let of = |end: &End| match end {
         End::Local(_) => Duration::ZERO,
         End::Remote(remote) => remote.round_trip,
     };
-    let round_trip = of(&job.sources[0]).max(of(&job.to));
-    (round_trip * 20).clamp(LOOK, LONGEST_LOOK)
+    of(&job.sources[0]).max(of(&job.to))
+}
+
+/// How many work at the start.
+pub(super) fn first(job: &Job) -> usize {
+    if !job.single && round_trip(job) >= FAR { FIRST_FAR } else { FIRST }
 }
 
 /// Connections that a large file by itself comes or goes over, where their number was not asked for.
@@ -118,7 +130,7 @@ impl Control {
     }
 
     async fn climb(&mut self) {
-        let mut at = FIRST.min(self.most);
+        let mut at = first(&self.job).min(self.most);
         // Two on one file as well, whose servers work on two cores then. From far away it comes over many connections
         // anyway, and is one worker's at first.
         self.job.queue.help(self.wide == 1);

@@ -30,6 +30,18 @@ pub(super) async fn run(job: &Arc<Job>) -> Result<()> {
         workers.spawn(work(Arc::clone(job), number, allowed.clone()));
     }
     drop(allowed);
+    let mut logins = JoinSet::new();
+    if job.route == Route::Download && !job.single && !job.choices.dry_run {
+        // While the source is walked: the first files come from there when the first listing has.
+        for _ in 0..controller::first(job).min(most) {
+            let job = Arc::clone(job);
+            logins.spawn(async move {
+                if let End::Remote(from) = &job.sources[0] {
+                    from.client.warm(&from.root).await;
+                }
+            });
+        }
+    }
     let control = controller::run(Arc::clone(job), most, active);
     let ended = async {
         while let Some(ended) = workers.join_next().await {
