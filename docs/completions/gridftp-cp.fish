@@ -99,6 +99,7 @@ complete -c gridftp-cp -s n -l dry-run -d 'Change nothing; say what would be cop
 complete -c gridftp-cp -s q -l quiet -d 'Nothing but errors'
 complete -c gridftp-cp -s v -l verbose -d 'Say what is copied, and a summary at the end'
 complete -c gridftp-cp -l verbose-perf -d '-vb: the same, and bytes and rate each second'
+complete -c gridftp-cp -l explain -d 'At the end: what kept each copy from being faster, how that is known, and what was chosen'
 complete -c gridftp-cp -l json -d 'Everything that happens as JSON lines on standard output'
 complete -c gridftp-cp -l debugftp -d '-dbg: what is said on control channels, without passwords'
 complete -c gridftp-cp -s h -l help -d 'This text'

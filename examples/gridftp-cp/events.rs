@@ -150,6 +150,7 @@ pub(crate) fn explanation(task: &Task, explanation: &Explanation, on_stderr: boo
             "most": seen.most,
             "shortest_round_trip": micros(seen.shortest_round_trip),
             "loaded_round_trip": micros(seen.loaded_round_trip),
+            "incoming": seen.incoming,
             "packets": seen.packets,
             "disordered": seen.disordered,
             "peer_full": seen.peer_full,

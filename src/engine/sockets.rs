@@ -3,14 +3,13 @@
 //! Looked at from outside, by the process's own table of descriptors: C does not say which sockets are its own.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::time::Duration;
+
+use rustix::net::sockopt::socket_cookie;
 
 /// Descriptors that are looked at, at most: with more than that the rest is not seen.
 const MOST: usize = 4096;
-
-/// Where copies of descriptors begin: the lower numbers are for Globus (K1).
-const ABOVE: i32 = 1024;
 
 /// One connection, as the kernel sees it now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,20 +42,15 @@ pub(crate) fn connections(peers: &[IpAddr]) -> Vec<Connection> {
     for entry in table.flatten().take(MOST) {
         let number = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok());
         let Some(number) = number else { continue };
-        // `socket:[12345]`; by now it may be another one, or none.
-        let Ok(target) = std::fs::read_link(entry.path()) else { continue };
-        let id =
-            target.to_str().and_then(|text| text.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
-        let Some(id) = id else { continue };
-        // SAFETY: any number may be asked for; what comes back is a new descriptor, which nobody else has, or an error.
-        let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, ABOVE) };
-        if copy < 0 {
+        // SAFETY: a number that was open a moment ago, borrowed for a few questions. Another thread may have closed it meanwhile,
+        // or closed and opened it: then an answer is an error, or that of another socket, which its cookie tells.
+        let socket = unsafe { BorrowedFd::borrow_raw(number) };
+        if !is_to(socket, peers) {
             continue;
         }
-        // SAFETY: the number was given to this call a moment ago, so this is its only owner.
-        let copy = unsafe { OwnedFd::from_raw_fd(copy) };
-        if is_to(&copy, peers)
-            && let Some(info) = info(&copy)
+        let Ok(id) = socket_cookie(socket) else { continue };
+        if let Some(info) = info(socket)
+            && socket_cookie(socket) == Ok(id)
         {
             found.push(decode(id, &info));
         }
@@ -64,7 +58,7 @@ pub(crate) fn connections(peers: &[IpAddr]) -> Vec<Connection> {
     found
 }
 
-fn is_to(socket: &OwnedFd, peers: &[IpAddr]) -> bool {
+fn is_to(socket: BorrowedFd<'_>, peers: &[IpAddr]) -> bool {
     let peer = rustix::net::getpeername(socket).ok().flatten();
     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
     peer.is_some_and(|peer| peers.contains(&peer.ip().to_canonical()))
@@ -73,10 +67,10 @@ fn is_to(socket: &OwnedFd, peers: &[IpAddr]) -> bool {
 /// `struct tcp_info` up to where this reads it. What the kernel does not know of is zero.
 type Info = [u8; 232];
 
-fn info(socket: &OwnedFd) -> Option<Info> {
+fn info(socket: BorrowedFd<'_>) -> Option<Info> {
     let mut info: Info = [0; 232];
     let mut length = libc::socklen_t::try_from(info.len()).ok()?;
-    // SAFETY: the kernel writes `length` bytes at most, which is how many there are; the descriptor is open.
+    // SAFETY: the kernel writes `length` bytes at most, which is how many there are, whatever the descriptor is by now.
     let answer = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
@@ -144,6 +138,6 @@ mod tests {
         assert_eq!(connections(&[Ipv6Addr::LOCALHOST.into()]), []);
         drop((one, other));
         let after = connections(&[Ipv4Addr::LOCALHOST.into()]);
-        assert!(!after.iter().any(|found| found.id == sent.id), "its copy does not outlive the look");
+        assert!(!after.iter().any(|found| found.id == sent.id));
     }
 }

@@ -72,17 +72,21 @@ impl Channels {
     /// share that. A file among others does with fewer.
     pub(super) fn streams(&self, round_trip: Duration, size: Option<u64>, single: bool) -> u16 {
         let chosen = self.parallelism.is_some() || self.mode != TransferMode::Auto || self.by_itself();
-        // Behind those, C receives extended blocks, and a peer can end the process with them (C7).
-        let proven = self.protection != ProtectionLevel::Clear
-            || !matches!(self.dcau, DataChannelAuth::Auto | DataChannelAuth::None);
-        if chosen || proven || round_trip < FAR || size.is_none_or(|size| size < WORTH_STREAMS) {
+        // Otherwise C receives extended blocks, and a peer can end the process with them (C7).
+        if chosen || !self.is_plain() || round_trip < FAR || size.is_none_or(|size| size < WORTH_STREAMS) {
             return 1;
         }
         let millis = u16::try_from(round_trip.as_millis()).unwrap_or(u16::MAX);
         if single { (millis / 3).clamp(4, 16) } else { (millis / 4).clamp(2, 8) }
     }
 
-    /// The same for a file to a server: many from the start. Here the kernel of this machine decides what goes over which
+    /// Whether nobody proves who he is on data channels, unless the server wants that by itself: sessions need no delegation.
+    pub(super) fn is_plain(&self) -> bool {
+        self.protection == ProtectionLevel::Clear
+            && matches!(self.dcau, DataChannelAuth::Auto | DataChannelAuth::None)
+    }
+
+    /// As [`Self::streams`], for a file to a server: many from the start. Here the kernel of this machine decides what goes over which
     /// connection, and where nothing is lost, many cost next to nothing.
     pub(super) fn streams_to(&self, round_trip: Duration, size: u64, single: bool) -> u16 {
         let chosen = self.parallelism.is_some() || self.mode != TransferMode::Auto || self.by_itself();

@@ -126,7 +126,9 @@ impl Control {
     /// Remembers what was chosen, for whoever asks why it was not faster.
     fn tell(&self, sessions: usize, why: Why) {
         let tally = &self.job.tally;
-        tally.waits.chose(Choice { after: tally.begun().elapsed(), sessions, streams: self.streams, why });
+        let narrow = self.job.narrow.load(Ordering::Relaxed);
+        let streams = if narrow { self.job.channels.connections() } else { self.streams };
+        tally.waits.chose(Choice { after: tally.begun().elapsed(), sessions, streams, why });
     }
 
     async fn climb(&mut self) {

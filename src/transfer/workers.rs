@@ -31,7 +31,8 @@ pub(super) async fn run(job: &Arc<Job>) -> Result<()> {
     }
     drop(allowed);
     let mut logins = JoinSet::new();
-    if job.route == Route::Download && !job.single && !job.choices.dry_run {
+    let usual = job.channels.is_plain() && job.channels.data_credential.is_none();
+    if job.route == Route::Download && !job.single && !job.choices.dry_run && usual {
         // While the source is walked: the first files come from there when the first listing has.
         for _ in 0..controller::first(job).min(most) {
             let job = Arc::clone(job);

@@ -11,8 +11,11 @@ const SHORT: Duration = Duration::from_millis(200);
 const MOST: f64 = 0.5;
 const ALL: f64 = 0.85;
 
-/// Which part of the packets may be out of order on a link that loses nothing.
-const DISORDER: f64 = 0.000_1;
+/// Which part of the packets may have to be sent again on a link that loses nothing.
+const REPEATED: f64 = 0.000_1;
+
+/// Which part may come out of order there: behind a single lost packet are all that were on their way.
+const DISORDER: f64 = 0.01;
 
 /// A round trip with so much more than without load is waiting in a queue.
 const QUEUED: f64 = 1.25;
@@ -55,7 +58,8 @@ pub(super) fn decide(evidence: &Evidence) -> Bound {
         if loaded > Duration::ZERO && loaded.as_secs_f64() >= QUEUED * shortest.as_secs_f64() {
             return Bound::Link;
         }
-        if ratio(connections.disordered, connections.packets) >= DISORDER {
+        let few = if connections.incoming { DISORDER } else { REPEATED };
+        if ratio(connections.disordered, connections.packets) >= few {
             return Bound::Loss;
         }
     }
@@ -133,6 +137,9 @@ mod tests {
         assert_eq!(with(one), Bound::ClientCpu);
         assert_eq!(connections(|connections| connections.loaded_round_trip = millis(80)), Bound::Link);
         assert_eq!(connections(|connections| connections.disordered = 2_000), Bound::Loss);
+        let some =
+            |connections: &mut Connections| (connections.disordered, connections.incoming) = (2_000, true);
+        assert_eq!(connections(some), Bound::Server);
         // A full queue drops as well: the queue is the reason.
         let both = |connections: &mut Connections| {
             (connections.disordered, connections.loaded_round_trip) = (2_000, millis(80));

@@ -155,6 +155,9 @@ impl Explanation {
                 "its window was full {} of the time in which there was something to be sent",
                 Percent(connections.peer_full)
             ),
+            Bound::Server if evidence.connections.is_none() => f.write_str(
+                "this machine waited for it, and had time left; the connections could not be looked at",
+            ),
             Bound::Server => f.write_str(
                 "this machine waited for it, and had time left; no queue and no losses were seen on the way",
             ),

@@ -57,8 +57,10 @@ struct Seen {
     /// As they were when they were seen last.
     connections: HashMap<u64, Connection>,
     most: usize,
-    /// Round trips under load, one for each look and connection that moved something since the last.
-    loaded: Vec<Duration>,
+    /// What they had carried before.
+    before: HashMap<u64, Connection>,
+    /// Round trips without and under load, one for each look and connection that moved something since the last.
+    loaded: Vec<(Duration, Duration)>,
     threads: HashMap<u32, Thread>,
 }
 
@@ -85,11 +87,13 @@ impl Seen {
             cpu: cpu(),
             peers,
             connections: HashMap::new(),
+            before: HashMap::new(),
             most: 0,
             loaded: Vec::new(),
             threads: HashMap::new(),
         };
-        seen.look();
+        seen.before = connections(&seen.peers).into_iter().map(|found| (found.id, found)).collect();
+        seen.look_at_threads();
         seen
     }
 
@@ -105,14 +109,16 @@ impl Seen {
     fn look(&mut self) {
         let mut at_once = 0;
         for now in connections(&self.peers) {
+            let now = since(now, self.before.get(&now.id));
             let before = self.connections.get(&now.id).copied().unwrap_or_default();
             let moved = bytes(&now).saturating_sub(bytes(&before));
             at_once += usize::from(moved > 0 && bytes(&now) >= DATA);
             // Whoever receives only has the way there from the handshake.
             let loaded =
                 if now.bytes_received > now.bytes_sent { now.receiving_round_trip } else { now.round_trip };
-            if moved >= DATA && loaded > Duration::ZERO && self.loaded.len() < MOST {
-                self.loaded.push(loaded);
+            if moved >= DATA && loaded > Duration::ZERO && !now.shortest.is_zero() && self.loaded.len() < MOST
+            {
+                self.loaded.push((now.shortest, loaded));
             }
             if self.connections.len() < MOST || self.connections.contains_key(&now.id) {
                 self.connections.insert(now.id, now);
@@ -202,23 +208,42 @@ impl Seen {
             let millis = carried.iter().map(|one| of(one).as_millis()).sum::<u128>();
             u64::try_from(millis).unwrap_or(u64::MAX)
         };
-        self.loaded.sort_unstable();
+        // By how much longer it was.
+        let longer =
+            |(shortest, loaded): &(Duration, Duration)| loaded.as_secs_f64() / shortest.as_secs_f64();
+        self.loaded.sort_by(|one, other| longer(one).total_cmp(&longer(other)));
+        let typical = self.loaded.get(self.loaded.len() / 4).copied();
+        let shortest = carried.iter().map(|one| one.shortest).filter(|time| !time.is_zero()).min();
+        let incoming = sum(|one| one.bytes_received) > sum(|one| one.bytes_sent);
         let sending = time(|one| one.sending);
         Some(Connections {
             count: carried.len(),
             most: self.most,
-            shortest_round_trip: carried
-                .iter()
-                .map(|one| one.shortest)
-                .filter(|time| *time > Duration::ZERO)
-                .min()
-                .unwrap_or_default(),
-            loaded_round_trip: self.loaded.get(self.loaded.len() / 2).copied().unwrap_or_default(),
+            shortest_round_trip: typical.map_or_else(|| shortest.unwrap_or_default(), |typical| typical.0),
+            loaded_round_trip: typical.map_or(Duration::ZERO, |typical| typical.1),
+            incoming,
             packets: sum(|one| if is_incoming(one) { one.packets_received } else { one.packets_sent }),
             disordered: sum(|one| if is_incoming(one) { one.out_of_order } else { one.repeated }),
             peer_full: ratio(time(|one| one.peer_full), sending),
             buffer_full: ratio(time(|one| one.buffer_full), sending),
         })
+    }
+}
+
+/// What it has carried since then; connections of earlier transfers are used again.
+fn since(now: Connection, before: Option<&Connection>) -> Connection {
+    let Some(before) = before else { return now };
+    Connection {
+        bytes_sent: now.bytes_sent.saturating_sub(before.bytes_sent),
+        bytes_received: now.bytes_received.saturating_sub(before.bytes_received),
+        packets_sent: now.packets_sent.saturating_sub(before.packets_sent),
+        packets_received: now.packets_received.saturating_sub(before.packets_received),
+        repeated: now.repeated.saturating_sub(before.repeated),
+        out_of_order: now.out_of_order.saturating_sub(before.out_of_order),
+        sending: now.sending.saturating_sub(before.sending),
+        peer_full: now.peer_full.saturating_sub(before.peer_full),
+        buffer_full: now.buffer_full.saturating_sub(before.buffer_full),
+        ..now
     }
 }
 

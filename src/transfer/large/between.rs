@@ -111,6 +111,8 @@ async fn move_file(
         }
         transfer => transfer?,
     };
+    // What moves is told by markers, seconds later.
+    job.tally.waits.moved();
     while job.tally.waits.network(transfer.next_marker()).await.is_some() {
         let received = transfer.received();
         watched.has_moved(before + received);

@@ -263,17 +263,29 @@ impl Upload {
 
     async fn piece(&self, piece: Piece) -> Result<()> {
         let (id, start) = (piece.id, piece.range.start);
-        match self.store(piece).await {
+        let mut sent = self.store(&piece).await;
+        if let Err(error) = &sent
+            && self.is_wide()
+            && self.stored().is_empty()
+            && (is_about_channels(error) || error.kind() == ErrorKind::TooManyOpenFiles)
+        {
+            // The server, something on the way, or this process may not have room for so many.
+            tracing::debug!(%error, "a file did not go over several connections: one is tried");
+            self.streams.store(self.job.channels.connections(), Ordering::Relaxed);
+            self.crew.pieces.rewind(id, start);
+            self.watched.is_at(0);
+            sent = self.store(&piece).await;
+            if sent.is_ok() {
+                self.job.narrow.store(true, Ordering::Relaxed);
+            }
+        }
+        match sent {
             Ok(end) => {
                 self.add_stored(std::iter::once(start..end));
                 self.crew.pieces.finish(id, true);
                 Ok(())
             }
             Err(error) => {
-                if self.is_wide() && self.stored().is_empty() && is_about_channels(&error) {
-                    // Something on the way may not like so many.
-                    self.job.narrow.store(true, Ordering::Relaxed);
-                }
                 // What was sent is not what was stored.
                 let sure = self.stored().contiguous_from(start);
                 self.crew.pieces.rewind(id, sure);
@@ -284,7 +296,7 @@ impl Upload {
     }
 
     /// Sends a piece; tells where it ended.
-    async fn store(&self, piece: Piece) -> Result<u64> {
+    async fn store(&self, piece: &Piece) -> Result<u64> {
         // What is sent was moved in order, so that nothing of it is there.
         let Piece { id, range, .. } = piece;
         let to = self.remote()?;
@@ -292,24 +304,15 @@ impl Upload {
         // Where the put counts from.
         let base = if !fresh && to.is_gridftp() && to.features.esto() { range.start } else { 0 };
         let waits = &self.job.tally.waits;
-        let mut put = match waits.network(self.ask(to, fresh, range.start)?.into_future()).await {
-            // It may not like so many connections; nothing was sent yet.
-            Err(error) if self.is_wide() && is_about_channels(&error) => {
-                tracing::debug!(%error, "a file does not go over several connections");
-                self.job.narrow.store(true, Ordering::Relaxed);
-                self.streams.store(1, Ordering::Relaxed);
-                waits.network(self.ask(to, fresh, range.start)?.into_future()).await?
-            }
-            put => put?,
-        };
+        let mut put = waits.network(self.ask(to, fresh, range.start).into_future()).await?;
         if !self.begun.send_replace(true) {
             self.job.queue.look_again();
         }
-        let sent = self.send(&mut put, id, &range, base).await;
+        let sent = self.send(&mut put, *id, range, base).await;
         match sent {
             Ok(end) => waits.network(put.finish()).await.map(|_| end),
             Err(error) => {
-                self.hear(&mut put, &range);
+                self.hear(&mut put, range);
                 Err(error)
             }
         }
@@ -321,7 +324,7 @@ impl Upload {
     }
 
     /// A put of what is missing from there on.
-    fn ask(&self, to: &Remote, fresh: bool, start: u64) -> Result<PutBuilder> {
+    fn ask(&self, to: &Remote, fresh: bool, start: u64) -> PutBuilder {
         let channels = &self.job.channels;
         let streams = self.streams.load(Ordering::Relaxed);
         let put = to.client.put(&self.temporary).keep_incomplete(true).check_size(false);
@@ -338,7 +341,7 @@ impl Upload {
         } else if start > 0 {
             builder = builder.restart(RestartMarker::Stream { offset: start });
         }
-        Ok(builder)
+        builder
     }
 
     async fn send(&self, put: &mut Put, id: usize, range: &Range<u64>, base: u64) -> Result<u64> {
@@ -445,6 +448,7 @@ impl Upload {
                 item.half = Some(Half { size: item.size, modified: item.modified, ranges, manner });
             } else if *self.begun.borrow() {
                 // Nothing to go on from, and nobody would know of it.
+                self.watched.is_at(0);
                 to.remove_temporary(&self.temporary).await;
             }
             return;
