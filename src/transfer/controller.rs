@@ -141,9 +141,13 @@ impl Control {
             (Route::Download, 2..) => self.watch(&mut at).await,
             _ => self.measure().await,
         };
-        // Up in large steps first; one file from far away does not come faster over more sessions.
-        while at < self.limit && self.wide == 1 {
-            let next = (at * 2).min(self.limit);
+        // Up in large steps first; one file from far away does not come faster over more sessions, and near by not over more than
+        // there are cores here: each keeps one busy, and trying costs more than it brings.
+        let near = self.job.single && round_trip(&self.job) < FAR;
+        let cores =
+            if near { std::thread::available_parallelism().map_or(FIRST, usize::from) } else { usize::MAX };
+        while at < self.limit.min(cores) && self.wide == 1 {
+            let next = (at * 2).min(self.limit).min(cores);
             let speed = self.try_out(next, Why::TryMore).await;
             if speed < best * BETTER {
                 self.set(at, Why::Back);

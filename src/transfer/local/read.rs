@@ -14,8 +14,12 @@ use super::{Facts, check_regular, facts_of};
 use crate::data::Block;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 
-/// How much is read at once: enough for a system call to cost nothing beside it, and little enough for many sessions at once.
-const BLOCK: usize = 256 << 10;
+/// How much is read at once, for those who have few blocks on their way, and for those who have many.
+const LARGE: usize = 1 << 20;
+const SMALL: usize = 256 << 10;
+
+/// What are few.
+const FEW: usize = 8;
 
 /// Buffers of a reader that are ahead of those who send.
 const AHEAD: usize = 4;
@@ -109,6 +113,7 @@ fn read(
 ) -> Result<()> {
     let failed = |doing, error| Error::local(doing, path, error, Side::Source);
     let file = File::open(path).map_err(|error| failed("cannot open", error))?;
+    let block = if buffers <= FEW + AHEAD { LARGE } else { SMALL };
     let (home, free) = std_mpsc::channel();
     for _ in 0..buffers {
         // Untouched until it is needed.
@@ -118,8 +123,8 @@ fn read(
     let end = range.end.min(size);
     while at < end {
         let Ok(mut memory) = free.recv() else { return Ok(()) };
-        memory.resize(BLOCK, 0);
-        let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(BLOCK);
+        memory.resize(block, 0);
+        let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(block);
         let filled = fill(&file, &mut memory[..wanted], at).map_err(|error| failed("cannot read", error))?;
         if filled < wanted {
             return Err(changed(path));
