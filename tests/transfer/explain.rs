@@ -43,7 +43,6 @@ async fn what_is_held_back_is_told_from_what_is_slow() {
             false => client().transfer(proxy.url(&from), &to),
             true => client().transfer(&to, proxy.url(server.dir().join("g"))),
         };
-        // The proxy is of this process: over several connections its thread would have no time left, which is told.
         let report = transfer.concurrency(Concurrency::Fixed(1)).explain(true).await.unwrap();
         report.check().unwrap();
         let explanation = report.explanation().unwrap();

@@ -11,6 +11,9 @@ const SHORT: Duration = Duration::from_millis(200);
 const MOST: f64 = 0.5;
 const ALL: f64 = 0.85;
 
+/// The name of the engine's thread.
+const ENGINE: &str = "globus";
+
 /// Which part of the packets may have to be sent again on a link that loses nothing.
 const REPEATED: f64 = 0.000_1;
 
@@ -41,7 +44,7 @@ pub(super) fn decide(evidence: &Evidence) -> Bound {
     if part(waited_for_limit) >= MOST {
         return Bound::RateLimit;
     }
-    if is_busy(evidence) {
+    if is_busy(evidence, waited) {
         return Bound::ClientCpu;
     }
     if part(waited_for_disk) >= MOST {
@@ -66,9 +69,11 @@ pub(super) fn decide(evidence: &Evidence) -> Bound {
     Bound::Server
 }
 
-/// Whether a thread of ours, or all cores together, had no time left.
-fn is_busy(evidence: &Evidence) -> bool {
-    let thread = evidence.busiest_thread.as_ref().is_some_and(|(_, part)| *part >= ALL);
+/// Whether a thread, or all cores together, had no time left. A busy thread is to blame if it is the one that all data channels
+/// of C share, or if whoever moved data hardly waited: the program has threads of its own, and files are written by one.
+fn is_busy(evidence: &Evidence, waited: f64) -> bool {
+    let to_blame = |name: &str| name == ENGINE || waited < MOST * evidence.elapsed.as_secs_f64();
+    let thread = evidence.busiest_thread.as_ref().is_some_and(|(name, part)| *part >= ALL && to_blame(name));
     thread || cores_used(evidence) >= ALL * ratio(u64::try_from(evidence.cores.max(1)).unwrap_or(1), 1)
 }
 
@@ -135,6 +140,13 @@ mod tests {
         assert_eq!(with(|evidence| evidence.cpu = millis(18_000)), Bound::ClientCpu);
         let one = |evidence: &mut Evidence| evidence.busiest_thread = Some(("globus".to_owned(), 0.97));
         assert_eq!(with(one), Bound::ClientCpu);
+        let other = |evidence: &mut Evidence| evidence.busiest_thread = Some(("other".to_owned(), 0.97));
+        assert_eq!(with(other), Bound::Server, "it is waited for somebody else");
+        let working = |evidence: &mut Evidence| {
+            other(evidence);
+            evidence.waited_for_network = millis(2_000);
+        };
+        assert_eq!(with(working), Bound::ClientCpu);
         assert_eq!(connections(|connections| connections.loaded_round_trip = millis(80)), Bound::Link);
         assert_eq!(connections(|connections| connections.disordered = 2_000), Bound::Loss);
         let some =
