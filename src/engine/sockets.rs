@@ -43,13 +43,12 @@ pub(crate) fn connections(peers: &[IpAddr]) -> Vec<Connection> {
         let number = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok());
         let Some(number) = number else { continue };
         // SAFETY: a number that was open a moment ago, borrowed for a few questions. Another thread may have closed it meanwhile,
-        // or closed and opened it: then an answer is an error, or that of another socket, which its cookie tells.
+        // or closed and opened it: then an answer is an error, or that of another socket, which its cookie,
+        // the first and the last question, tells.
         let socket = unsafe { BorrowedFd::borrow_raw(number) };
-        if !is_to(socket, peers) {
-            continue;
-        }
         let Ok(id) = socket_cookie(socket) else { continue };
-        if let Some(info) = info(socket)
+        if is_to(socket, peers)
+            && let Some(info) = info(socket)
             && socket_cookie(socket) == Ok(id)
         {
             found.push(decode(id, &info));

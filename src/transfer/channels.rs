@@ -87,7 +87,7 @@ impl Channels {
     }
 
     /// As [`Self::streams`], for a file to a server: many from the start. Here the kernel of this machine decides what goes over which
-    /// connection, and where nothing is lost, many cost next to nothing.
+    /// connection, and where nothing is lost, many cost little.
     pub(super) fn streams_to(&self, round_trip: Duration, size: u64, single: bool) -> u16 {
         let chosen = self.parallelism.is_some() || self.mode != TransferMode::Auto || self.by_itself();
         if chosen || round_trip < FAR || size < WORTH_STREAMS {

@@ -68,10 +68,10 @@ pub(in crate::transfer) struct Reader(mpsc::Receiver<Result<Block>>);
 impl Reader {
     /// Begins to read. The file has that size: one that is shorter by now is an error. So many blocks may be on their way.
     pub(in crate::transfer) fn open(path: PathBuf, range: Range<u64>, size: u64, window: usize) -> Self {
-        let buffers = window + AHEAD;
+        let (block, buffers) = (if window <= FEW { LARGE } else { SMALL }, window + AHEAD);
         let (sender, receiver) = mpsc::channel(buffers);
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = read(&path, range, size, buffers, &sender) {
+            if let Err(error) = read(&path, range, size, (block, buffers), &sender) {
                 // Nobody may want it any more.
                 let _ = sender.blocking_send(Err(error));
             }
@@ -108,12 +108,11 @@ fn read(
     path: &Path,
     range: Range<u64>,
     size: u64,
-    buffers: usize,
+    (block, buffers): (usize, usize),
     sender: &mpsc::Sender<Result<Block>>,
 ) -> Result<()> {
     let failed = |doing, error| Error::local(doing, path, error, Side::Source);
     let file = File::open(path).map_err(|error| failed("cannot open", error))?;
-    let block = if buffers <= FEW + AHEAD { LARGE } else { SMALL };
     let (home, free) = std_mpsc::channel();
     for _ in 0..buffers {
         // Untouched until it is needed.
