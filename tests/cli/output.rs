@@ -50,6 +50,7 @@ fn a_copy_is_explained_where_that_is_asked_for() {
         assert!(outcome.stderr.contains(words), "{words}: {}", outcome.stderr);
     }
     assert!(outcome.stderr.contains(": 2 sessions (where every transfer"), "{}", outcome.stderr);
+    assert_eq!(fs::read(&to).unwrap(), fs::read(server.dir().join("f")).unwrap());
     let outcome = copy(&["--explain", "--json", "-tcp-bs", "1M", "-cc", "3", &url, text(&to)]).succeeded();
     let said = String::from_utf8(outcome.stdout).unwrap();
     let events: Vec<serde_json::Value> =

@@ -114,6 +114,9 @@ async fn a_large_file_goes_over_several_connections_where_they_are_taken() {
         assert_eq!(report.retries(), retries, "{name}");
         let found = data_connections(&proxy);
         assert!(connections.contains(&found), "{name}: {found} data connections");
+        // What was begun over many was sent once more.
+        let sent: u64 = proxy.passed().iter().map(|passed| passed.to_server).sum();
+        assert_eq!(sent > 41 << 20, name == "cut", "{name}: {sent} bytes");
     }
     assert_eq!(entries(&folder), 4);
 }

@@ -82,6 +82,32 @@ fn what_was_written_is_remembered() {
     assert_eq!(journal.tag(), tag, "temporary names stay the same");
 }
 
+#[test]
+fn an_early_end_keeps_what_was_appended_and_does_not_wait_for_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("j");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (journal, _) = Journal::open_at(&path, b"this", b"boot").unwrap();
+    some().into_iter().for_each(|record| journal.append(record));
+    // A disk that is not through before it is told to be.
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    runtime.block_on(async {
+        let slow = journal.checkpoint(move || {
+            let _ = told.recv();
+            Ok(())
+        });
+        let mut slow = std::pin::pin!(slow);
+        tokio::select! {
+            biased;
+            _ = &mut slow => panic!("the disk was not slow"),
+            closed = journal.close_early() => closed.unwrap(),
+        }
+    });
+    drop((go_on, journal));
+    let (_, state) = retry(|| Journal::open_at(&path, b"this", b"boot"));
+    assert_eq!(state.counts(), (3, 1));
+}
+
 /// The thread of a journal that was dropped just now may have it still.
 fn retry<T>(mut open: impl FnMut() -> Result<T>) -> T {
     for _ in 0..2000 {
