@@ -12,7 +12,9 @@ mod connection;
 mod ledger;
 mod listen;
 mod port;
+mod pump;
 mod receiver;
+mod sender;
 mod socket;
 mod stream;
 
@@ -25,8 +27,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use crate::engine::{self, Direction, Engine, Failure, PortSecurity, PortSettings, WriteRun, fork};
+use crate::engine::{self, Direction, Engine, Failure, PortSecurity, PortSettings, fork};
 use ledger::Ledger;
+pub(crate) use pump::{Broken, Stretch, Supply};
+pub(crate) use sender::Outgoing;
 pub(crate) use socket::Own;
 
 /// The local end of data channels.
@@ -44,6 +48,7 @@ enum Kind {
     C(engine::DataPort),
     Own(port::Port),
     Stream(stream::Port),
+    File(sender::Port),
 }
 
 /// Has C receive everything, as it did before there was a receiver of our own: to show what that prevents.
@@ -65,14 +70,18 @@ fn c_receives() -> bool {
 
 impl DataPort {
     /// A new port. Nothing waits; what fails is told by the first operation on it.
-    pub(crate) fn open(engine: &Engine, settings: PortSettings, direction: Direction) -> Self {
+    ///
+    /// `files` says that whole files are to be sent over it, to one server and not to stripes: where nobody has to prove
+    /// anything, such a port [sends them](WriteRun::sends_files) by itself.
+    pub(crate) fn open(engine: &Engine, settings: PortSettings, direction: Direction, files: bool) -> Self {
         let extended_block = settings.extended_block;
-        let own =
-            direction == Direction::Read && matches!(settings.security, PortSecurity::None) && !c_receives();
+        let plain = matches!(settings.security, PortSecurity::None);
+        let own = direction == Direction::Read && plain && !c_receives();
         let kind = match (own, extended_block) {
             // In extended block mode whoever receives listens, so ours never connects; in stream mode it always does.
             (true, true) => Kind::Own(port::Port::new(engine, settings)),
             (true, false) => Kind::Stream(stream::Port::new(engine, settings)),
+            (false, true) if plain && files => Kind::File(sender::Port::new(engine, settings)),
             (false, _) => Kind::C(engine::DataPort::open(engine, settings)),
         };
         Self { kind, extended_block }
@@ -88,9 +97,9 @@ impl DataPort {
         match &mut self.kind {
             Kind::C(port) => port.listen_all(on, stripes).await,
             Kind::Own(port) => port.listen_all(on, stripes),
-            Kind::Stream(_) => Err(Failure::new(
+            Kind::Stream(_) | Kind::File(_) => Err(Failure::new(
                 engine::FailureKind::Other,
-                "a stream is connected to its server, not waited for",
+                "this port connects to its server, which is not waited for",
             )),
         }
     }
@@ -100,6 +109,7 @@ impl DataPort {
         match &self.kind {
             Kind::C(port) => port.peers(addresses),
             Kind::Stream(port) => port.peers(&addresses),
+            Kind::File(port) => port.peers(&addresses),
             Kind::Own(_) => {}
         }
     }
@@ -109,6 +119,7 @@ impl DataPort {
         match &self.kind {
             Kind::C(port) => port.connect(direction),
             Kind::Stream(port) => port.connect(),
+            Kind::File(port) => port.connect(),
             Kind::Own(_) => {}
         }
     }
@@ -119,18 +130,23 @@ impl DataPort {
             Kind::C(port) => port.check().await,
             Kind::Own(port) => port.check(),
             Kind::Stream(port) => port.check(),
+            Kind::File(port) => port.check(),
         }
     }
 
     /// Whether a port of our own has failed by now. C's tells only those who wait for it.
     pub(crate) fn is_spent(&self) -> bool {
-        matches!(&self.kind, Kind::Own(port) if port.check().is_err())
+        match &self.kind {
+            Kind::Own(port) => port.check().is_err(),
+            Kind::File(port) => port.check().is_err(),
+            Kind::C(_) | Kind::Stream(_) => false,
+        }
     }
 
     /// Whether anybody has ever connected to a port of our own; of others nobody asks, and they count as reached.
     pub(crate) fn is_reached(&self) -> bool {
         match &self.kind {
-            Kind::C(_) | Kind::Stream(_) => true,
+            Kind::C(_) | Kind::Stream(_) | Kind::File(_) => true,
             Kind::Own(port) => port.is_reached(),
         }
     }
@@ -141,18 +157,118 @@ impl DataPort {
             Kind::C(port) => Source::C(port.read(window)),
             Kind::Own(port) => Source::Own(port.read(window)),
             Kind::Stream(port) => Source::Stream(port.read()),
+            // Nothing is received there.
+            Kind::File(_) => Source::Given,
         };
         ReadRun { source, ledger: self.extended_block.then(Ledger::default) }
     }
 
     /// Queues a run of outgoing data; at most `window` blocks are in flight.
     pub(crate) fn write(&self, window: usize) -> WriteRun {
-        match &self.kind {
-            Kind::C(port) => port.write(window),
-            Kind::Own(port) => port.write(),
-            Kind::Stream(port) => port.write(),
+        let to = match &self.kind {
+            Kind::C(port) => To::C(port.write(window)),
+            Kind::Own(port) => To::C(port.write()),
+            Kind::Stream(port) => To::C(port.write()),
+            Kind::File(port) => To::File(port.write()),
+        };
+        WriteRun(to)
+    }
+}
+
+/// One file's data on its way out. Dropping it before its end closes the port's connections.
+///
+/// It is given in blocks ([`post`](Self::post)), or as a file ([`begin_file`](Self::begin_file)); the port decides which.
+#[derive(Debug)]
+pub(crate) struct WriteRun(To);
+
+#[derive(Debug)]
+enum To {
+    C(engine::WriteRun),
+    File(sender::Run),
+}
+
+impl WriteRun {
+    /// Whether it takes a file, and no blocks.
+    pub(crate) fn sends_files(&self) -> bool {
+        matches!(self.0, To::File(_))
+    }
+
+    /// Begins to send a file, as soon as there are connections. Once in a run's life.
+    pub(crate) async fn begin_file(&mut self, outgoing: Outgoing) -> Result<(), Failure> {
+        match &mut self.0 {
+            To::File(run) => run.begin(outgoing).await,
+            To::C(_) => Err(Failure::new(engine::FailureKind::Other, "these connections take blocks")),
         }
     }
+
+    /// Waits until all of a file was handed to the network. Cancel safe.
+    pub(crate) async fn file_sent(&mut self) -> Result<(), Broken> {
+        match &mut self.0 {
+            To::File(run) => run.sent().await,
+            To::C(_) => Ok(()),
+        }
+    }
+
+    /// Whether the file is being waited for at this moment, and not the network.
+    pub(crate) fn is_reading(&self) -> bool {
+        matches!(&self.0, To::File(run) if run.is_reading())
+    }
+
+    /// Waits until the window has room for one more block. Cancel safe: nothing is taken.
+    pub(crate) async fn ready(&self) -> Result<(), Failure> {
+        match &self.0 {
+            To::C(run) => run.ready().await,
+            To::File(_) => Err(takes_a_file()),
+        }
+    }
+
+    /// Posts one block without waiting; false when the window is full (see [`Self::ready`]).
+    ///
+    /// In stream mode blocks go out in the order of posting and `offset` means nothing.
+    pub(crate) fn post(&mut self, offset: u64, data: Bytes) -> Result<bool, Failure> {
+        match &mut self.0 {
+            To::C(run) => run.post(offset, data),
+            To::File(_) => Err(takes_a_file()),
+        }
+    }
+
+    /// Bytes that were handed to the network so far.
+    pub(crate) fn written(&self) -> u64 {
+        match &self.0 {
+            To::C(run) => run.written(),
+            To::File(run) => run.written(),
+        }
+    }
+
+    /// Sends the end of the data and waits until it is on the wire; the server's word comes on the control channel.
+    ///
+    /// Cancel safe: may be called again.
+    pub(crate) async fn finish(&mut self) -> Result<(), Failure> {
+        match &mut self.0 {
+            To::C(run) => run.finish().await,
+            To::File(run) => run.finish().await,
+        }
+    }
+
+    /// Ends when the run has failed; never while it is well. Cancel safe.
+    pub(crate) async fn failed(&self) -> Failure {
+        match &self.0 {
+            To::C(run) => run.failed().await,
+            To::File(run) => run.failed().await,
+        }
+    }
+
+    /// Takes the run back before anything was posted; the connections stay for the next one.
+    pub(crate) fn withdraw(self) {
+        match self.0 {
+            To::C(run) => run.withdraw(),
+            To::File(run) => run.withdraw(),
+        }
+    }
+}
+
+fn takes_a_file() -> Failure {
+    Failure::new(engine::FailureKind::Other, "these connections take a file, not blocks")
 }
 
 /// One file's data on its way in. Dropping it before its end closes the port's connections.

@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 use super::listen::{failure, out_of_the_way, parse_range, turned};
 use super::receiver::{Open, pool};
 use super::socket::Own;
-use crate::engine::{Engine, Failure, FailureKind, Pool, PortSettings, WriteRun, fork, source_range};
+use crate::engine::{Direction, Engine, Failure, FailureKind, Pool, PortSettings, WriteRun, fork, source_range};
 
 type Connection = Result<Own<TcpStream>, Failure>;
 
@@ -63,7 +63,7 @@ impl Port {
                 biased;
                 // Nobody wants it any more.
                 () = sender.closed() => return,
-                connection = connect(peer, buffer) => connection,
+                connection = connect(peer, buffer, Direction::Read) => connection,
             };
             let connection = connection.map(Own::new).map_err(|error| {
                 let failure = failure(&error, format!("no data connection to {peer}"));
@@ -111,13 +111,18 @@ impl Drop for Port {
     }
 }
 
-async fn connect(peer: SocketAddr, tcp_buffer_bytes: Option<u32>) -> io::Result<TcpStream> {
+/// Connects from a port of `GLOBUS_TCP_SOURCE_RANGE`, if that is set.
+pub(super) async fn connect(
+    peer: SocketAddr,
+    tcp_buffer_bytes: Option<u32>,
+    direction: Direction,
+) -> io::Result<TcpStream> {
     let Some((first, last)) = source_range().and_then(parse_range) else {
-        return out_of_the_way(socket(peer, tcp_buffer_bytes)?.connect(peer).await?);
+        return out_of_the_way(socket(peer, tcp_buffer_bytes, direction)?.connect(peer).await?);
     };
     let mut outcome = Err(io::Error::from(io::ErrorKind::AddrInUse));
     for port in turned(first, last) {
-        let socket = socket(peer, tcp_buffer_bytes)?;
+        let socket = socket(peer, tcp_buffer_bytes, direction)?;
         let own: IpAddr =
             if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         // What is still being put to rest does not take a port out of a small range.
@@ -136,11 +141,18 @@ async fn connect(peer: SocketAddr, tcp_buffer_bytes: Option<u32>) -> io::Result<
     out_of_the_way(outcome?)
 }
 
-fn socket(peer: SocketAddr, tcp_buffer_bytes: Option<u32>) -> io::Result<TcpSocket> {
+fn socket(
+    peer: SocketAddr,
+    tcp_buffer_bytes: Option<u32>,
+    direction: Direction,
+) -> io::Result<TcpSocket> {
     let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(bytes) = tcp_buffer_bytes {
         // Before it connects: what window may be offered is told then.
-        socket.set_recv_buffer_size(bytes)?;
+        match direction {
+            Direction::Read => socket.set_recv_buffer_size(bytes)?,
+            Direction::Write => socket.set_send_buffer_size(bytes)?,
+        }
     }
     Ok(socket)
 }

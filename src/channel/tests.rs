@@ -27,7 +27,7 @@ fn settings() -> PortSettings {
 
 /// A port that listens, and where.
 async fn port_with(settings: PortSettings, stripes: usize) -> (DataPort, Vec<SocketAddr>) {
-    let mut port = DataPort::open(&Engine::handle().unwrap(), settings, Direction::Read);
+    let mut port = DataPort::open(&Engine::handle().unwrap(), settings, Direction::Read, false);
     let at = port.listen_all(Ipv4Addr::LOCALHOST.into(), stripes).await.unwrap();
     (port, at)
 }

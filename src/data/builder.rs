@@ -214,6 +214,12 @@ impl PutBuilder {
         self
     }
 
+    /// What is sent is a file: a put that can [send it by itself](Put::sends_files) takes no blocks. Extended block mode only.
+    pub(crate) fn of_file(mut self) -> Self {
+        self.choices.options.file = true;
+        self
+    }
+
     /// Refuses what cannot be together.
     pub(super) fn check(&self) -> Result<()> {
         let (text, module) = (self.choices.options.ascii, self.choices.options.storage_module.is_some());

@@ -8,13 +8,14 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use crate::channel::Outgoing;
 use crate::client::{Claim, Exclusive};
 use crate::data::unseen::Unseen;
 use crate::data::{PutBuilder, Writer};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::protocol::command::Command;
-use crate::session::put::{ActivePut, Placement, PutRequest};
-use crate::session::watch::{died, within};
+use crate::session::put::{ActivePut, NotSent, Placement, PutRequest};
+use crate::session::watch::{died, too_long, within};
 use crate::types::RestartMarker;
 use crate::url::Url;
 
@@ -167,6 +168,56 @@ impl Put {
         let result = within(deadline, open.active.write(offset, &mut data)).await;
         open.lease.control.counters().sent(before - data.len());
         self.note(result)
+    }
+
+    /// Whether it takes a [file](PutBuilder::of_file), and no blocks.
+    pub(crate) fn sends_files(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.active.sends_files())
+    }
+
+    /// Begins to send a file; what came of it is told by [`Self::file_sent`].
+    pub(crate) async fn begin_file(&mut self, outgoing: Outgoing) -> Result<()> {
+        let deadline = self.deadline;
+        let open = self.usable()?;
+        let result = within(deadline, open.active.begin_file(outgoing)).await;
+        self.note(result)
+    }
+
+    /// Waits until all of the file was handed to the network. `None` if the time that was given for that is over.
+    ///
+    /// Cancel safe: may be called again.
+    pub(crate) async fn file_sent(&mut self, limit: Duration) -> Option<Result<(), NotSent>> {
+        let deadline = self.deadline;
+        let open = match self.usable() {
+            Ok(open) => open,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let until = Instant::now().checked_add(limit).into_iter().chain(deadline).min();
+        let sent = open.active.file_sent();
+        let sent = match until {
+            Some(until) => tokio::time::timeout_at(until, sent).await.ok(),
+            None => Some(sent.await),
+        };
+        let sent = match sent {
+            None if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
+                Some(Err(too_long().into()))
+            }
+            sent => sent,
+        };
+        if let Some(Ok(())) = sent {
+            let bytes = usize::try_from(open.active.sent()).unwrap_or(usize::MAX);
+            open.lease.control.counters().sent(bytes);
+        }
+        sent.map(|sent| {
+            sent.map_err(|error| match error {
+                NotSent::Failed(error) => match self.note(Err(error)) {
+                    Err(error) => NotSent::Failed(error),
+                    // It never makes a success of it.
+                    Ok(()) => NotSent::Short,
+                },
+                other => other,
+            })
+        })
     }
 
     /// Ends the file and waits until the server has confirmed it.

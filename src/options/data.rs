@@ -125,6 +125,8 @@ pub(crate) struct DataOptions {
     pub(crate) allocate: Option<u64>,
     /// Text: TYPE A.
     pub(crate) ascii: bool,
+    /// What is sent is a file, which data channels that can do so send by themselves.
+    pub(crate) file: bool,
 }
 
 impl Default for DataOptions {
@@ -145,6 +147,7 @@ impl Default for DataOptions {
             delayed_passive: false,
             allocate: None,
             ascii: false,
+            file: false,
         }
     }
 }

@@ -30,6 +30,16 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// The header of a block of so many bytes, which stand there.
+    pub(crate) fn block(count: u64, offset: u64) -> [u8; HEADER_BYTES] {
+        written(0, count, offset)
+    }
+
+    /// The header that ends a connection's part of a file, and says on one of them how many such ends there are.
+    pub(crate) fn end(ends: Option<u64>) -> [u8; HEADER_BYTES] {
+        ends.map_or_else(|| written(EOD, 0, 0), |ends| written(EOD | EOF, 0, ends))
+    }
+
     /// Reads a header.
     ///
     /// The bits of record ends (128) and those without a meaning (1, 2) change nothing about the bytes, and are passed over as
@@ -64,17 +74,32 @@ impl Header {
     }
 }
 
+fn written(descriptor: u8, count: u64, offset: u64) -> [u8; HEADER_BYTES] {
+    let mut bytes = [descriptor; HEADER_BYTES];
+    let [_, numbers @ ..] = &mut bytes;
+    let (first, second) = numbers.split_at_mut(8);
+    first.copy_from_slice(&count.to_be_bytes());
+    second.copy_from_slice(&offset.to_be_bytes());
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn header(descriptor: u8, count: u64, offset: u64) -> [u8; HEADER_BYTES] {
-        let mut bytes = [descriptor; HEADER_BYTES];
-        bytes[1..9].copy_from_slice(&count.to_be_bytes());
-        bytes[9..].copy_from_slice(&offset.to_be_bytes());
-        bytes
+    use super::written as header;
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let block = Header::parse(Header::block(700, 1 << 40)).unwrap();
+        let expected = Header { count: 700, offset: 1 << 40, ends: None, end_of_data: false, close: false };
+        assert_eq!(block, expected);
+        assert_eq!(Header::block(700, 1 << 40)[..9], [0, 0, 0, 0, 0, 0, 0, 2, 188]);
+        let end = Header { count: 0, offset: 0, end_of_data: true, ..expected };
+        assert_eq!(Header::parse(Header::end(None)).unwrap(), end);
+        assert_eq!(Header::parse(Header::end(Some(48))).unwrap(), Header { ends: Some(48), ..end });
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! One STOR (or APPE, ESTO): from the command to the server's last word.
 
 mod account;
+mod file;
 mod plan;
 
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::engine::{Direction, Failure, WriteRun};
+use crate::channel::WriteRun;
+use crate::engine::{Direction, Failure};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::protocol::ascii::{GLOBUS_BLOCK_BYTES, ToWire};
 use crate::protocol::classify::kind_of_reply;
@@ -22,6 +23,7 @@ use crate::session::{PendingReply, Session};
 use crate::types::{FeatureSet, RestartMarker};
 
 use account::Account;
+pub(crate) use file::NotSent;
 pub(crate) use plan::{Placement, PutRequest};
 
 /// Longest piece that is handed to C at once, in bytes.
@@ -47,6 +49,8 @@ pub(crate) struct ActivePut {
     lost: Option<Error>,
     /// The server's file is shorter than what was sent, whatever the server called it.
     short: bool,
+    /// How long nothing may move of a file that is sent as such.
+    patience: Option<Patience<(u64, u64)>>,
 }
 
 /// The question for the size of a file that was stored.
@@ -170,6 +174,7 @@ impl Session {
             confirmed: None,
             lost: None,
             short: false,
+            patience: None,
         })
     }
 
@@ -367,7 +372,7 @@ impl ActivePut {
         self.finished = true;
         let stall = self.limits.stall;
         // Nothing tells of written bytes, so they are looked for.
-        let tick = (stall / 16).clamp(Duration::from_millis(5), Duration::from_secs(1)).min(stall);
+        let tick = self.limits.tick();
         let mut patience = Patience::new(self.signs(), stall);
         loop {
             tokio::select! {

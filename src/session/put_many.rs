@@ -119,7 +119,7 @@ pub(crate) struct Uploads<K> {
     heard: u64,
     patience: Option<Patience<(u64, u64, u64, u64)>>,
     #[cfg(test)]
-    unread: Vec<crate::engine::WriteRun>,
+    unread: Vec<crate::channel::WriteRun>,
 }
 
 /// What happens next.

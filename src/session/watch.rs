@@ -45,6 +45,11 @@ impl Limits {
         timed_out(TimeoutKind::FirstByte, Phase::Data, message)
     }
 
+    /// How often it is looked for whether something moves, where nothing tells.
+    pub(crate) fn tick(self) -> Duration {
+        (self.stall / 16).clamp(Duration::from_millis(5), Duration::from_secs(1)).min(self.stall)
+    }
+
     pub(crate) fn stalled(self) -> Error {
         timed_out(TimeoutKind::Stall, Phase::Data, format!("no data moved for {:?}", self.stall))
     }

@@ -84,6 +84,13 @@ impl Account {
         self.end = self.end.max(self.position);
     }
 
+    /// Notes how many bytes were handed over in all, of one stretch from the first one on.
+    pub(super) fn sent_in_all(&mut self, bytes: u64) {
+        self.sent = bytes;
+        self.position = self.layout.position.saturating_add(bytes);
+        self.end = self.layout.end.max(self.position);
+    }
+
     /// Notes what the server says it has.
     pub(super) fn hear(&mut self, reply: &Reply) {
         let before = self.there();

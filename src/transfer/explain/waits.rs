@@ -38,6 +38,10 @@ impl Waited {
         wait.await
     }
 
+    fn add(&self, wait: Duration) {
+        self.0.fetch_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     fn so_far(&self) -> Duration {
         Duration::from_nanos(self.0.load(Ordering::Relaxed))
     }
@@ -54,6 +58,12 @@ impl Waits {
 
     pub(in crate::transfer) async fn limit<T>(&self, wait: impl Future<Output = T>) -> T {
         self.limit.during(wait).await
+    }
+
+    /// Somebody has waited, and counted that himself.
+    pub(in crate::transfer) fn waited(&self, network: Duration, disk: Duration) {
+        self.network.add(network);
+        self.disk.add(disk);
     }
 
     /// Bytes of a file have moved.

@@ -4,6 +4,7 @@ mod between;
 mod copy;
 mod crew;
 mod download;
+mod pour;
 mod relay;
 mod upload;
 

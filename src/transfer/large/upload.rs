@@ -30,28 +30,28 @@ use crate::types::{ChecksumAlgorithm, RangeSet, RestartMarker};
 use crate::url::Url;
 
 /// How often the server is asked to say what it has stored.
-const MARKERS: Duration = Duration::from_secs(1);
+pub(super) const MARKERS: Duration = Duration::from_secs(1);
 
 /// What a server writes at the same time of one file, at most: globus-gridftp-server has ten blocks of 256 KiB on their way.
 pub(super) const IN_FLIGHT: u64 = 8 << 20;
 
 /// A file under way.
 #[derive(Debug)]
-struct Upload {
-    job: Arc<Job>,
+pub(super) struct Upload {
+    pub(super) job: Arc<Job>,
     /// For the journal.
     item: (Vec<u8>, Identity),
-    path: PathBuf,
+    pub(super) path: PathBuf,
     temporary: Url,
-    size: u64,
+    pub(super) size: u64,
     /// Connections that it goes over.
     streams: AtomicU16,
-    crew: Crew,
+    pub(super) crew: Crew,
     /// What the server has said to have stored.
     stored: Mutex<RangeSet>,
-    watched: Watched,
-    along: Option<Along>,
-    moved: AtomicU64,
+    pub(super) watched: Watched,
+    pub(super) along: Option<Along>,
+    pub(super) moved: AtomicU64,
     /// The file is there at the server, so that others may write into it.
     begun: watch::Sender<bool>,
     /// One sender writes it from its beginning on, so far.
@@ -261,7 +261,7 @@ impl Upload {
         self.stored.lock().unwrap_or_else(PoisonError::into_inner).extend(ranges);
     }
 
-    async fn piece(&self, piece: Piece) -> Result<()> {
+    async fn piece(self: &Arc<Self>, piece: Piece) -> Result<()> {
         let (id, start) = (piece.id, piece.range.start);
         let mut sent = self.store(&piece).await;
         if let Err(error) = &sent
@@ -296,7 +296,7 @@ impl Upload {
     }
 
     /// Sends a piece; tells where it ended.
-    async fn store(&self, piece: &Piece) -> Result<u64> {
+    async fn store(self: &Arc<Self>, piece: &Piece) -> Result<u64> {
         // What is sent was moved in order, so that nothing of it is there.
         let Piece { id, range, .. } = piece;
         let to = self.remote()?;
@@ -308,7 +308,10 @@ impl Upload {
         if !self.begun.send_replace(true) {
             self.job.queue.look_again();
         }
-        let sent = self.send(&mut put, *id, range, base).await;
+        let sent = match put.sends_files() {
+            true => self.pour(&mut put, *id, range, base).await,
+            false => self.send(&mut put, *id, range, base).await,
+        };
         match sent {
             Ok(end) => waits.network(put.finish()).await.map(|_| end),
             Err(error) => {
@@ -331,6 +334,9 @@ impl Upload {
         let mut builder = channels.put(put).parallelism(streams).window(Channels::window(streams));
         if to.is_gridftp() && channels.mode != TransferMode::Stream {
             builder = builder.mode(TransferMode::ExtendedBlock).marker_interval(MARKERS);
+            if !self.passes_through() {
+                builder = builder.of_file();
+            }
         }
         if fresh {
             if self.job.choices.allocate {
@@ -381,7 +387,7 @@ impl Upload {
     }
 
     /// Takes in what the server has told of what it stored.
-    fn hear(&self, put: &mut Put, range: &Range<u64>) {
+    pub(super) fn hear(&self, put: &mut Put, range: &Range<u64>) {
         let RestartMarker::Extended(ranges) = put.restart_marker() else { return };
         // An end that is not this piece's is somebody else's to tell.
         let own = ranges.iter().map(|told| told.start.max(range.start)..told.end.min(range.end));
@@ -468,7 +474,8 @@ impl Shared for Upload {
 
     fn help(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            self.crew.help(&self.job, || self.is_shared(), |piece| self.piece(piece)).await;
+            let file = &self;
+            self.crew.help(&self.job, || self.is_shared(), |piece| file.piece(piece)).await;
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The end of the engine while operations run.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use gridftp::{ErrorKind, engine_metrics};
@@ -17,9 +18,20 @@ async fn everything_ends(site: Arc<Site>, before_anything: usize) {
     gridftp::init().unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     let mut random = Random::new(3);
+    let ended = Arc::new(AtomicBool::new(false));
     for _ in 0..8 {
         for kind in MIX.iter().map(|(kind, _)| *kind) {
-            tasks.spawn(site.work(&client, kind, &mut random));
+            let (site, client, ended) = (Arc::clone(&site), client.clone(), Arc::clone(&ended));
+            let mut random = Random::new(random.next());
+            // Again and again: a quick machine is through with all of them once before anybody has looked.
+            tasks.spawn(async move {
+                loop {
+                    let result = site.work(&client, kind, &mut random).await;
+                    if ended.load(Ordering::Acquire) || result.is_err() {
+                        return result;
+                    }
+                }
+            });
         }
     }
     eventually("data moves, or a login is in the middle of its handshake", || {
@@ -27,6 +39,7 @@ async fn everything_ends(site: Arc<Site>, before_anything: usize) {
         m.registered > 0 && m.bytes_written > 100_000 || m.contexts > 3
     })
     .await;
+    ended.store(true, Ordering::Release);
     let begun = Instant::now();
     assert!(gridftp::shutdown(LIMIT).await, "something was still open after {LIMIT:?}");
     let engine = begun.elapsed();
