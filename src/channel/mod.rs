@@ -1,9 +1,10 @@
-//! Data channels as a session sees them: C's where something is sent or protected; our own where data is received from a peer
-//! that nobody has authenticated.
+//! Data channels as a session sees them: C's where blocks are sent or something is protected; our own where data is received from
+//! a peer that nobody has authenticated, and where whole files are sent to one.
 //!
 //! In extended block mode a peer can abort the process inside the C library: 17 bytes are enough (C7, C8). So what is
 //! received that way without data channel authentication is received here, by tasks of the session's runtime. A stream is received
-//! here as well, because that is faster: its reader reads the socket itself, or has the kernel move the bytes to a file. All
+//! here as well, because that is faster: its reader reads the socket itself, or has the kernel move the bytes to a file. For the same
+//! reason files are sent from here: a thread has the kernel move their bytes to the connections, or moves them itself. All
 //! kinds look the same from outside, and it is checked here that no byte of a file comes twice.
 //!
 //! Never here: FTP commands and replies, deadlines, what a file's bytes are for, C.
