@@ -5,6 +5,7 @@
 //! which overtakes replies waits unread; a refused RETR takes nothing from the channel; after an error behind an acceptance
 //! the set is closed, all replies are awaited, and what is left is asked for again on a fresh set.
 
+mod ask;
 mod current;
 mod owed;
 mod reach;
@@ -14,13 +15,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use crate::channel::ReadRun;
-use crate::engine::{Direction, Failure};
+use crate::engine::Failure;
 use crate::error::{Error, ErrorKind, Phase, Reply, Result};
 use crate::options::DataOptions;
-use crate::protocol::command::Command;
 use crate::session::channel::Ready;
 use crate::session::watch::Limits;
 use crate::session::{PendingReply, Session};
@@ -298,20 +297,12 @@ impl Pipeline {
             return Ok(());
         }
         if self.ready.is_none() {
-            let (ready, _) = session.make_ready(Direction::Read, &self.options, true, Vec::new()).await?;
-            ready.port.connect(Direction::Read);
-            self.ready = Some(ready);
-            self.wait.begun = None;
+            self.make_set(session).await?;
         }
         // Asked for in batches: a command a file, as each file ends, would be a system call each.
         if self.asked.len() > AHEAD / 2 {
             return Ok(());
         }
-        let sizes = matches!(self.what, What::Files { check_sizes: true, .. }) && session.features.size();
-        let verb = match self.what {
-            What::Files { .. } => "RETR",
-            What::Listings { .. } => "MLSD",
-        };
         let ahead = AHEAD.min(session.control.window());
         let count = (ahead - self.asked.len().min(ahead)).min(self.waiting.len());
         let items: Vec<_> = self.waiting.drain(..count).collect();
@@ -320,19 +311,13 @@ impl Pipeline {
         for group in items.chunk_by(|one, next| one.path.is_ascii() && next.path.is_ascii()) {
             let mut commands = Vec::with_capacity(2 * group.len());
             for item in group {
-                if sizes {
-                    commands.push(Command::with("SIZE", &item.path)?);
-                }
-                commands.push(Command::with(verb, &item.path)?);
+                commands.extend(self.questions(session, item)?);
             }
             replies.extend(session.control.send_all(commands));
         }
-        self.wait.begun.get_or_insert_with(Instant::now);
         let mut replies = replies.into_iter();
         for item in items {
-            let size = if sizes { replies.next() } else { None };
-            let Some(transfer) = replies.next() else { break };
-            self.asked.push_back(Asked { item, size, transfer, first: None });
+            self.note_asked(session, item, &mut replies);
         }
         Ok(())
     }
