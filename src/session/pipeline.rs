@@ -86,6 +86,17 @@ enum What {
     },
 }
 
+impl What {
+    /// Listings are handed on as they come: a server may put all of one into a single block, and there is something to be done
+    /// about its first lines while the others are on their way.
+    fn run(self, ready: &Ready) -> ReadRun {
+        match self {
+            Self::Files { .. } => ready.port.read(ready.window_blocks()),
+            Self::Listings { .. } => ready.port.read_as_it_comes(ready.window_blocks()),
+        }
+    }
+}
+
 /// A file that was asked for.
 #[derive(Debug)]
 struct Asked {
@@ -188,7 +199,7 @@ impl Pipeline {
             match first {
                 Ok(run) => {
                     asked.transfer.within(None);
-                    self.current = Some(Current::new(asked.item, run, asked.transfer, asked.size));
+                    self.current = Some(Current::new(asked, run, self.what));
                     return Ok(Some(Next::File(index)));
                 }
                 Err(error) if is_lost(session, &error) || self.is_out_of_reach(&error) => {
@@ -329,14 +340,14 @@ impl Pipeline {
         for asked in self.asked.iter_mut().take(RUNS_AHEAD) {
             #[cfg(test)]
             if asked.first.is_none() && crate::hooks::without("a run for an accepted file") {
-                asked.first = Some(Ok(ready.port.read(self.options.window_blocks)));
+                asked.first = Some(Ok(self.what.run(ready)));
             }
             if asked.first.is_some() {
                 continue;
             }
             match asked.transfer.poll_next(&mut cx) {
                 Poll::Ready(Ok(reply)) if reply.is_preliminary() => {
-                    asked.first = Some(Ok(ready.port.read(self.options.window_blocks)));
+                    asked.first = Some(Ok(self.what.run(ready)));
                 }
                 Poll::Ready(Ok(reply)) => asked.first = Some(Err(refusal(reply))),
                 Poll::Ready(Err(error)) => asked.first = Some(Err(error)),
@@ -351,7 +362,7 @@ impl Pipeline {
             return Err(refusal(reply));
         }
         let no_set = || Error::new(ErrorKind::Internal, Phase::Data, "a file came without data channels");
-        self.ready.as_ref().map(|ready| ready.port.read(self.options.window_blocks)).ok_or_else(no_set)
+        self.ready.as_ref().map(|ready| self.what.run(ready)).ok_or_else(no_set)
     }
 
     /// The set failed under the current file: closes it, hears all replies out, and asks again for what is left.
@@ -409,7 +420,7 @@ impl Pipeline {
         let Some(mut asked) = self.asked.pop_front() else { return Ok(None) };
         let run = self.first_reply(&mut asked.transfer).await?;
         asked.transfer.within(None);
-        self.current = Some(Current::new(asked.item, run, asked.transfer, asked.size));
+        self.current = Some(Current::new(asked, run, self.what));
         Ok(Some(()))
     }
 
@@ -428,6 +439,16 @@ impl Pipeline {
         self.asked.is_empty() && self.current.is_none()
     }
 
+    /// How often the current file was begun: what was handed out of it before counts for nothing.
+    pub(crate) fn beginnings(&self) -> usize {
+        RESTARTS - self.restarts
+    }
+
+    /// Whether the current listing may begin again although something of it was handed out.
+    pub(crate) fn may_begin_again(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| !current.shown)
+    }
+
     /// The file that is being read.
     pub(crate) fn current(&self) -> Option<usize> {
         self.current.as_ref().map(|current| current.index)
@@ -443,6 +464,11 @@ impl Pipeline {
         if let Some(current) = &self.current {
             current.run.hold_from(offset);
         }
+    }
+
+    /// The current file is not wanted any more, and not asked for again; the rest of it is still on its way.
+    pub(crate) fn forget_current(&mut self) {
+        self.current = None;
     }
 
     /// Forgets a broken session: what was not finished is asked for again on the next one.

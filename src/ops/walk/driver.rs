@@ -247,11 +247,25 @@ impl Driver {
     /// False when nobody listens.
     async fn hear(&mut self, report: Report) -> bool {
         match report {
-            Report::Entries(index, entries) => {
+            Report::Entries { index, entries, early } => {
                 let Some(task) = self.under_way.get_mut(&index) else { return true };
-                let batch: Batch =
-                    entries.into_iter().filter_map(|entry| self.walk.judge(task, entry)).collect();
+                let judge = |entry| {
+                    if !task.told.is_new(&entry) {
+                        return None;
+                    }
+                    if early {
+                        task.told.note(&entry);
+                    }
+                    self.walk.judge(task, entry)
+                };
+                let batch: Batch = entries.into_iter().filter_map(judge).collect();
                 batch.is_empty() || self.out.send(batch).await.is_ok()
+            }
+            Report::Again(index) => {
+                if let Some(task) = self.under_way.get_mut(&index) {
+                    task.told.begin_again();
+                }
+                true
             }
             Report::Ended(index, result) => {
                 let Some(task) = self.under_way.remove(&index) else { return true };
@@ -272,7 +286,8 @@ impl Driver {
                 tracing::debug!(%error, "folders are listed one by one, over connections of their own");
                 self.start_one_by_one();
                 for index in indices {
-                    if let Some(task) = self.under_way.get(&index) {
+                    if let Some(task) = self.under_way.get_mut(&index) {
+                        task.told.begin_again();
                         drop(self.jobs.send(Job { index, url: task.folder.url.clone(), spent }));
                     }
                 }

@@ -4,6 +4,7 @@ mod driver;
 mod entry;
 mod lister;
 mod plan;
+mod told;
 
 use std::fmt;
 use std::pin::Pin;
