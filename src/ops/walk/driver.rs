@@ -45,6 +45,8 @@ pub(crate) struct Walk {
     /// For removing: what looks like a folder is entered only after the server has refused to remove it as a file, and
     /// everything that is left for good is told.
     pub(crate) removing: bool,
+    /// The root was asked about just now: it is a folder, which the server knows by that mark, if by any.
+    pub(crate) known: Option<Option<Box<[u8]>>>,
 }
 
 pub(super) type Batch = Vec<Result<WalkEntry>>;
@@ -91,6 +93,9 @@ impl Walk {
         let check = async {
             loop {
                 let lease = self.choices.client.exclusive(&url, &self.choices.session).await?;
+                if let Some(unique) = self.known.take() {
+                    return Ok((unique, lease));
+                }
                 match self.check_root(&url, &lease).await {
                     Ok(unique) => return Ok((unique, lease)),
                     Err(error) if lease.is_reused() && died(&error) => {

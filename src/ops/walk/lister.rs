@@ -15,7 +15,7 @@ use crate::options::{DataOptions, TransferMode};
 use crate::protocol::listing::{Decoder, Form};
 use crate::session::pipeline::{Item, Next, Pipeline};
 use crate::session::reorder::Reorder;
-use crate::session::watch::may_go_on;
+use crate::session::watch::{died, may_go_on};
 use crate::types::Entry;
 use crate::url::Url;
 
@@ -333,7 +333,9 @@ impl Queued {
 
     /// Goes on with another session, if the error is the session's and that may help.
     fn replace(&mut self, error: Error) -> Result<()> {
-        if !self.pipeline.is_proven() && self.fall_back {
+        // A session of the pool that was dead says nothing about pipelines.
+        let dead = self.lost == 0 && died(&error) && self.lease.as_ref().is_some_and(Exclusive::is_reused);
+        if !self.pipeline.is_proven() && self.fall_back && !dead {
             return Err(error);
         }
         let open = self.lease.as_ref().is_some_and(|lease| lease.control.is_open());
