@@ -196,9 +196,9 @@ impl Connection {
             let data = if self.head.held().len() >= size {
                 Bytes::copy_from_slice(self.head.take(size))
             } else {
-                self.fill_buffer(size).await?
+                self.fill_buffer(size, if feed.as_it_comes { 1 } else { size }).await?
             };
-            let length = u64::try_from(size).unwrap_or(u64::MAX);
+            let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
             self.receiver.counters.bytes_read.add(length);
             // Nobody may be there any more; the port has ended then.
             let _ = feed.arrivals.send(Arrival::Block { source: feed.source, offset, data });
@@ -209,20 +209,25 @@ impl Connection {
         Ok(())
     }
 
-    async fn fill_buffer(&mut self, size: usize) -> Result<Bytes, Failure> {
+    /// At most `size` bytes, and `least` of them at least.
+    async fn fill_buffer(&mut self, size: usize, least: usize) -> Result<Bytes, Failure> {
         let mut buffer = self.receiver.pool.take();
         let memory = buffer.as_mut_slice().get_mut(..size).unwrap_or_default();
         let early = self.head.take(size);
         let (there, mut rest) = memory.split_at_mut(early.len());
         there.copy_from_slice(early);
-        while !rest.is_empty() {
+        let mut count = early.len();
+        while count < least {
             match self.stream.read(rest).await {
                 Ok(0) => return Err(ended_early()),
-                Ok(count) => rest = rest.get_mut(count..).unwrap_or_default(),
+                Ok(more) => {
+                    rest = rest.get_mut(more..).unwrap_or_default();
+                    count += more;
+                }
                 Err(error) => return Err(failure(&error, "a data connection broke")),
             }
         }
-        Ok(buffer.into_bytes(size))
+        Ok(buffer.into_bytes(count))
     }
 }
 

@@ -154,9 +154,18 @@ impl DataPort {
 
     /// Queues a run of incoming data; at most `window` blocks are in flight or untaken.
     pub(crate) fn read(&self, window: usize) -> ReadRun {
+        self.queue_run(window, false)
+    }
+
+    /// [`Self::read`], where a port of our own hands on what there is of a block instead of waiting for the rest of it.
+    pub(crate) fn read_as_it_comes(&self, window: usize) -> ReadRun {
+        self.queue_run(window, true)
+    }
+
+    fn queue_run(&self, window: usize, as_it_comes: bool) -> ReadRun {
         let source = match &self.kind {
             Kind::C(port) => Source::C(port.read(window)),
-            Kind::Own(port) => Source::Own(port.read(window)),
+            Kind::Own(port) => Source::Own(port.read(window, as_it_comes)),
             Kind::Stream(port) => Source::Stream(port.read()),
             // Nothing is received there.
             Kind::File(_) => Source::Given,

@@ -43,14 +43,14 @@ impl Port {
     }
 
     /// Begins at every stripe at once; the run ends with the last of them, or with the first failure.
-    pub(super) fn read(&self, window: usize) -> Run {
+    pub(super) fn read(&self, window: usize, as_it_comes: bool) -> Run {
         let (sender, arrivals) = mpsc::unbounded_channel();
         let (horizon, sight) = watch::channel(u64::MAX);
         let window = window.div_ceil(self.receivers.len().max(1)).max(1);
         let begin = |(source, receiver): (usize, &Arc<Receiver>)| {
             let permits = Arc::new(Semaphore::new(window));
             let (arrivals, horizon) = (sender.clone(), sight.clone());
-            let feed = Feed { arrivals, permits: Arc::clone(&permits), horizon, source };
+            let feed = Feed { arrivals, permits: Arc::clone(&permits), horizon, source, as_it_comes };
             Source { run: receiver.begin(feed), receiver: Arc::clone(receiver), permits }
         };
         let sources = self.receivers.iter().enumerate().map(begin).collect();

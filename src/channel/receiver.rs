@@ -25,6 +25,8 @@ pub(super) struct Feed {
     /// No byte from this offset on is taken for now: its reader could not hold it.
     pub(super) horizon: watch::Receiver<u64>,
     pub(super) source: usize,
+    /// What there is of a block is handed on, however little.
+    pub(super) as_it_comes: bool,
 }
 
 impl Feed {

@@ -1,5 +1,7 @@
 //! Peers played byte by byte: what a sender may do, and what none may.
 
+mod early;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 

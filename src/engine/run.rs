@@ -134,8 +134,27 @@ pub(super) struct WriteShared {
 /// The engine's half of a write run.
 #[derive(Debug)]
 pub(super) struct WriteFeed {
-    pub(super) shared: Arc<WriteShared>,
+    pub(super) shared: Served,
     pub(super) end: oneshot::Sender<Result<(), Failure>>,
+}
+
+/// What the engine has of a run. Without it nothing moves any more, whatever the reason: whoever waits for room, or for a
+/// failure, is told.
+#[derive(Debug)]
+pub(super) struct Served(Arc<WriteShared>);
+
+impl std::ops::Deref for Served {
+    type Target = WriteShared;
+
+    fn deref(&self) -> &WriteShared {
+        &self.0
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.permits.close();
+    }
 }
 
 /// One file's data on its way out. Dropping it before its end closes the port's connections.
@@ -164,7 +183,7 @@ impl WriteRun {
             written: AtomicU64::new(0),
         });
         let (sender, end) = oneshot::channel();
-        let feed = WriteFeed { shared: Arc::clone(&shared), end: sender };
+        let feed = WriteFeed { shared: Served(Arc::clone(&shared)), end: sender };
         engine.push(Command::Write { port, run, feed });
         Self { engine: engine.clone(), port, run, shared, end, finishing: false, ended: false }
     }

@@ -151,8 +151,14 @@ impl Client {
         let mut choices = Choices::new(self, url);
         // Removing must not end with the process, and a hostile server can bring that about in extended block mode.
         choices.options.mode = TransferMode::Stream;
-        let walk =
-            Walk { choices, follow_links: false, max_depth: Some(MAX_DEPTH), sessions: 4, removing: true };
+        let walk = Walk {
+            choices,
+            follow_links: false,
+            max_depth: Some(MAX_DEPTH),
+            sessions: 4,
+            removing: true,
+            known: None,
+        };
         let (sender, left) = mpsc::unbounded_channel();
         let walk = Running::start(walk, Some(sender))?;
         let removal =

@@ -4,6 +4,7 @@
 //! kept and serves file after file in its direction; a stream set serves one.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use crate::channel::DataPort;
 use crate::engine::{Direction, Engine, Failure, Layout, PortSecurity, PortSettings, Protection};
@@ -12,7 +13,7 @@ use crate::options::{DataOptions, ProtectionLevel, StripeLayout};
 use crate::protocol::address;
 use crate::protocol::command::Command;
 
-use crate::session::settings::{Authentication, Told};
+use crate::session::settings::{Authentication, Setting, Told};
 use crate::session::{PendingReply, Session};
 
 /// The data channels of a session, and what the server was told about them.
@@ -49,6 +50,13 @@ pub(crate) struct Ready {
     options: DataOptions,
     /// Where to connect to comes behind the transfer's command: until [`Session::aim`], the port is aimed nowhere.
     pub(crate) delayed: bool,
+}
+
+/// A set that is being made.
+struct Setup {
+    ready: Ready,
+    /// The server connects.
+    listens: bool,
 }
 
 impl Ready {
@@ -214,6 +222,71 @@ impl Session {
         if extended_block && let Some(ready) = self.take_cached(direction, options) {
             return Ok((ready, self.control.send_all(first)));
         }
+        let (setup, kinds, mut commands) = self.begin_set(direction, options, extended_block).await?;
+        let at = kinds.len();
+        commands.splice(at..at, first);
+        let mut replies = self.control.send_all(commands);
+        let last = replies.pop();
+        let first = replies.split_off(at);
+        let ready = self.end_set(setup, kinds, replies, last).await?;
+        Ok((ready, first))
+    }
+
+    /// [`Self::make_ready`] to read extended blocks; `behind` goes along in the same write, behind everything else, where the
+    /// server [takes it](Self::takes_more_behind_port), so that the first transfer costs no round trip of its own.
+    ///
+    /// When the set cannot be had, what was sent behind it is heard out first: it means nothing, and the session is in order. If
+    /// that takes longer than `limit` the session ends.
+    pub(crate) async fn make_ready_ahead(
+        &mut self,
+        options: &DataOptions,
+        behind: Vec<Command>,
+        limit: Duration,
+    ) -> Result<(Ready, Vec<PendingReply>)> {
+        if let Some(ready) = self.take_cached(Direction::Read, options) {
+            return Ok((ready, self.control.send_all(behind)));
+        }
+        let (setup, kinds, mut commands) = self.begin_set(Direction::Read, options, true).await?;
+        let at = commands.len();
+        commands.extend(behind);
+        let mut replies = self.control.send_all(commands);
+        let mut behind = replies.split_off(at);
+        let last = replies.pop();
+        match self.end_set(setup, kinds, replies, last).await {
+            Ok(ready) => Ok((ready, behind)),
+            Err(error) => {
+                // The listener is closed by now: a server that goes on all the same does not reach it.
+                let heard = async {
+                    for reply in &mut behind {
+                        // What broke the connection has been told already.
+                        drop(reply.last().await);
+                    }
+                };
+                if tokio::time::timeout(limit, heard).await.is_err() {
+                    self.control.quit();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether a transfer's command may be sent before the answers to MODE and PORT: to a server that is known for GridFTP and
+    /// for reading ahead, where our own receiver listens. Others are spoken to in turn: they may have no extended blocks, and
+    /// would send the file as a stream to whoever listens.
+    pub(crate) fn takes_more_behind_port(&self, options: &DataOptions) -> bool {
+        let gridftp = self.features.parallel() || self.features.eret();
+        let plain = matches!(self.authentication(options), Ok(Authentication::None));
+        gridftp && plain && !self.sequential && !options.is_striped()
+    }
+
+    /// Opens this end of a set, and tells what the server has to be told: the settings, and last where it connects to, or that
+    /// it is to listen.
+    async fn begin_set(
+        &mut self,
+        direction: Direction,
+        options: &DataOptions,
+        extended_block: bool,
+    ) -> Result<(Setup, Vec<Setting>, Vec<Command>)> {
         self.channels.cached = None;
         let engine = Engine::handle()?;
         let listens = extended_block && direction == Direction::Read;
@@ -243,13 +316,20 @@ impl Session {
             Command::new(if self.peer().ip().to_canonical().is_ipv4() { "PASV" } else { "EPSV" })
         };
         let (kinds, mut commands): (Vec<_>, Vec<_>) = settings.into_iter().unzip();
-        let (first_count, setting_count) = (first.len(), kinds.len());
-        commands.extend(first);
         commands.push(address);
-        let mut replies = self.control.send_all(commands);
-        let last = replies.pop();
-        let first = replies.split_off(setting_count);
-        debug_assert_eq!(first.len(), first_count);
+        let ready = Ready { port, extended_block, direction, options: options.clone(), delayed: false };
+        Ok((Setup { ready, listens }, kinds, commands))
+    }
+
+    /// Takes in the replies to what [`Self::begin_set`] told: to the settings, and the last one.
+    async fn end_set(
+        &mut self,
+        setup: Setup,
+        kinds: Vec<Setting>,
+        replies: Vec<PendingReply>,
+        last: Option<PendingReply>,
+    ) -> Result<Ready> {
+        let Setup { mut ready, listens } = setup;
         self.settle(kinds.into_iter().zip(replies).collect()).await?;
         let Some(mut last) = last else {
             return Err(Error::new(
@@ -260,17 +340,17 @@ impl Session {
         };
         let reply = last.last().await?;
         if !reply.is_completion() {
-            return Err(no_channel(reply, options.is_striped()));
+            return Err(no_channel(reply, ready.options.is_striped()));
         }
-        let delayed = !listens && options.delayed_passive && reply.code() == 200;
+        ready.delayed = !listens && ready.options.delayed_passive && reply.code() == 200;
         if listens {
             self.channels.told.active();
-        } else if options.is_striped() {
-            port.peers(self.stripe_addresses(&reply, options)?);
-        } else if !delayed {
-            port.peers(vec![self.data_address(&reply, options)?]);
+        } else if ready.options.is_striped() {
+            ready.port.peers(self.stripe_addresses(&reply, &ready.options)?);
+        } else if !ready.delayed {
+            ready.port.peers(vec![self.data_address(&reply, &ready.options)?]);
         }
-        Ok((Ready { port, extended_block, direction, options: options.clone(), delayed }, first))
+        Ok(ready)
     }
 
     /// Takes in what a server that was allowed to delay says behind the transfer's command: where it listens (127, 129).

@@ -5,6 +5,7 @@
 //! which overtakes replies waits unread; a refused RETR takes nothing from the channel; after an error behind an acceptance
 //! the set is closed, all replies are awaited, and what is left is asked for again on a fresh set.
 
+mod ask;
 mod current;
 mod owed;
 mod reach;
@@ -14,13 +15,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use crate::channel::ReadRun;
-use crate::engine::{Direction, Failure};
+use crate::engine::Failure;
 use crate::error::{Error, ErrorKind, Phase, Reply, Result};
 use crate::options::DataOptions;
-use crate::protocol::command::Command;
 use crate::session::channel::Ready;
 use crate::session::watch::Limits;
 use crate::session::{PendingReply, Session};
@@ -85,6 +84,17 @@ enum What {
         /// The same can be had in another way, so a server that does not connect is not waited for to the last.
         fall_back: bool,
     },
+}
+
+impl What {
+    /// Listings are handed on as they come: a server may put all of one into a single block, and there is something to be done
+    /// about its first lines while the others are on their way.
+    fn run(self, ready: &Ready) -> ReadRun {
+        match self {
+            Self::Files { .. } => ready.port.read(ready.window_blocks()),
+            Self::Listings { .. } => ready.port.read_as_it_comes(ready.window_blocks()),
+        }
+    }
 }
 
 /// A file that was asked for.
@@ -189,7 +199,7 @@ impl Pipeline {
             match first {
                 Ok(run) => {
                     asked.transfer.within(None);
-                    self.current = Some(Current::new(asked.item, run, asked.transfer, asked.size));
+                    self.current = Some(Current::new(asked, run, self.what));
                     return Ok(Some(Next::File(index)));
                 }
                 Err(error) if is_lost(session, &error) || self.is_out_of_reach(&error) => {
@@ -298,20 +308,12 @@ impl Pipeline {
             return Ok(());
         }
         if self.ready.is_none() {
-            let (ready, _) = session.make_ready(Direction::Read, &self.options, true, Vec::new()).await?;
-            ready.port.connect(Direction::Read);
-            self.ready = Some(ready);
-            self.wait.begun = None;
+            self.make_set(session).await?;
         }
         // Asked for in batches: a command a file, as each file ends, would be a system call each.
         if self.asked.len() > AHEAD / 2 {
             return Ok(());
         }
-        let sizes = matches!(self.what, What::Files { check_sizes: true, .. }) && session.features.size();
-        let verb = match self.what {
-            What::Files { .. } => "RETR",
-            What::Listings { .. } => "MLSD",
-        };
         let ahead = AHEAD.min(session.control.window());
         let count = (ahead - self.asked.len().min(ahead)).min(self.waiting.len());
         let items: Vec<_> = self.waiting.drain(..count).collect();
@@ -320,19 +322,13 @@ impl Pipeline {
         for group in items.chunk_by(|one, next| one.path.is_ascii() && next.path.is_ascii()) {
             let mut commands = Vec::with_capacity(2 * group.len());
             for item in group {
-                if sizes {
-                    commands.push(Command::with("SIZE", &item.path)?);
-                }
-                commands.push(Command::with(verb, &item.path)?);
+                commands.extend(self.questions(session, item)?);
             }
             replies.extend(session.control.send_all(commands));
         }
-        self.wait.begun.get_or_insert_with(Instant::now);
         let mut replies = replies.into_iter();
         for item in items {
-            let size = if sizes { replies.next() } else { None };
-            let Some(transfer) = replies.next() else { break };
-            self.asked.push_back(Asked { item, size, transfer, first: None });
+            self.note_asked(session, item, &mut replies);
         }
         Ok(())
     }
@@ -344,14 +340,14 @@ impl Pipeline {
         for asked in self.asked.iter_mut().take(RUNS_AHEAD) {
             #[cfg(test)]
             if asked.first.is_none() && crate::hooks::without("a run for an accepted file") {
-                asked.first = Some(Ok(ready.port.read(self.options.window_blocks)));
+                asked.first = Some(Ok(self.what.run(ready)));
             }
             if asked.first.is_some() {
                 continue;
             }
             match asked.transfer.poll_next(&mut cx) {
                 Poll::Ready(Ok(reply)) if reply.is_preliminary() => {
-                    asked.first = Some(Ok(ready.port.read(self.options.window_blocks)));
+                    asked.first = Some(Ok(self.what.run(ready)));
                 }
                 Poll::Ready(Ok(reply)) => asked.first = Some(Err(refusal(reply))),
                 Poll::Ready(Err(error)) => asked.first = Some(Err(error)),
@@ -366,7 +362,7 @@ impl Pipeline {
             return Err(refusal(reply));
         }
         let no_set = || Error::new(ErrorKind::Internal, Phase::Data, "a file came without data channels");
-        self.ready.as_ref().map(|ready| ready.port.read(self.options.window_blocks)).ok_or_else(no_set)
+        self.ready.as_ref().map(|ready| self.what.run(ready)).ok_or_else(no_set)
     }
 
     /// The set failed under the current file: closes it, hears all replies out, and asks again for what is left.
@@ -424,7 +420,7 @@ impl Pipeline {
         let Some(mut asked) = self.asked.pop_front() else { return Ok(None) };
         let run = self.first_reply(&mut asked.transfer).await?;
         asked.transfer.within(None);
-        self.current = Some(Current::new(asked.item, run, asked.transfer, asked.size));
+        self.current = Some(Current::new(asked, run, self.what));
         Ok(Some(()))
     }
 
@@ -443,6 +439,16 @@ impl Pipeline {
         self.asked.is_empty() && self.current.is_none()
     }
 
+    /// How often the current file was begun: what was handed out of it before counts for nothing.
+    pub(crate) fn beginnings(&self) -> usize {
+        RESTARTS - self.restarts
+    }
+
+    /// Whether the current listing may begin again although something of it was handed out.
+    pub(crate) fn may_begin_again(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| !current.shown)
+    }
+
     /// The file that is being read.
     pub(crate) fn current(&self) -> Option<usize> {
         self.current.as_ref().map(|current| current.index)
@@ -458,6 +464,11 @@ impl Pipeline {
         if let Some(current) = &self.current {
             current.run.hold_from(offset);
         }
+    }
+
+    /// The current file is not wanted any more, and not asked for again; the rest of it is still on its way.
+    pub(crate) fn forget_current(&mut self) {
+        self.current = None;
     }
 
     /// Forgets a broken session: what was not finished is asked for again on the next one.

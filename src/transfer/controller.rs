@@ -20,7 +20,7 @@ use super::{End, Route};
 const FIRST: usize = 2;
 
 /// The same for a tree far away: new connections are slow for many round trips, and more of them are so for fewer.
-const FIRST_FAR: usize = 4;
+pub(super) const FIRST_FAR: usize = 4;
 
 /// Connections of a large file from far away, where they lose so much that a few do not fill the link. On a link that loses
 /// nothing as many would only make its queue overflow.

@@ -1,8 +1,10 @@
 //! The end of a transfer that is at a server.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+
+use tokio::task::JoinSet;
 
 use super::local::temporary_name;
 use super::location::url_below;
@@ -36,8 +38,12 @@ pub(super) struct Remote {
     /// Of all data, listings and what is read back included.
     protection: ProtectionLevel,
     dcau: DataChannelAuth,
+    /// The root is a folder, and this is what the server knows it by, if it told.
+    folder: Option<Option<Box<[u8]>>>,
     /// How long a short question took.
     pub(super) round_trip: Duration,
+    /// Sessions that are got ready while nobody needs them yet.
+    logins: Mutex<JoinSet<()>>,
     /// Pipelines do not work: it has no extended block mode, or cannot reach this client.
     alone: AtomicBool,
     /// Whether it can connect to this client for a file in extended block mode; nothing is known before the first.
@@ -45,7 +51,8 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    /// Asks a server what it can do, and what the root is, which it may not say.
+    /// Asks a server what it can do, and what the root is, which it may not say. One that is far away is [logged in
+    /// to](Self::log_in_ahead) so many times before it has answered that.
     ///
     /// # Errors
     /// What a login can fail with.
@@ -53,6 +60,7 @@ impl Remote {
         client: Client,
         root: Url,
         channels: &Channels,
+        ahead: usize,
     ) -> Result<(Self, Result<Option<Facts>>)> {
         let features = client.features(&root).await?;
         let mut remote = Self {
@@ -61,18 +69,35 @@ impl Remote {
             features,
             protection: channels.protection,
             dcau: channels.dcau.clone(),
+            folder: None,
             round_trip: Duration::ZERO,
+            logins: Mutex::default(),
             alone: AtomicBool::new(channels.by_itself()),
             reaches: OnceLock::new(),
         };
         let asked = Instant::now();
-        let facts = remote.facts(b"").await;
+        let entry = {
+            let mut entry = std::pin::pin!(remote.entry(b""));
+            match tokio::time::timeout(FAR, &mut entry).await {
+                Ok(entry) => entry,
+                Err(_) => {
+                    remote.log_in_ahead(ahead);
+                    entry.await
+                }
+            }
+        };
+        let facts = entry.as_ref().map(|entry| entry.as_ref().map(facts_of)).map_err(Error::clone);
         if let Err(error) = &facts
             && (error.is_transient() || error.may_have_applied())
         {
             return Err(error.clone());
         }
         remote.round_trip = remote.shortest(asked.elapsed()).await;
+        if let Ok(Some(entry)) = entry
+            && entry.is_dir()
+        {
+            remote.folder = Some(entry.unique().map(Into::into));
+        }
         Ok((remote, facts))
     }
 
@@ -92,9 +117,24 @@ impl Remote {
         took
     }
 
+    /// Logs in that many times in the background, once, so that there are sessions when there are files: a login takes longer than
+    /// to find the first ones.
+    pub(super) fn log_in_ahead(&self, sessions: usize) {
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        if logins.is_empty() {
+            for _ in 0..sessions {
+                let (client, root) = (self.client.clone(), self.root.clone());
+                logins.spawn(async move { client.warm(&root).await });
+            }
+        }
+    }
+
     /// Everything below a folder.
     pub(super) fn walk(&self, folder: &[u8], links: Links) -> Result<WalkStream> {
-        let walk = self.client.walk(self.url(folder)?).follow_links(links == Links::Follow);
+        let mut walk = self.client.walk(self.url(folder)?).follow_links(links == Links::Follow);
+        if let (b"", Some(unique)) = (folder, &self.folder) {
+            walk = walk.root_is_folder(unique.clone());
+        }
         Ok(walk.protection(self.protection).dcau(self.dcau.clone()))
     }
 
@@ -137,8 +177,12 @@ impl Remote {
 
     /// What it tells about a file or folder; none if there is no such thing.
     pub(super) async fn facts(&self, path: &[u8]) -> Result<Option<Facts>> {
+        Ok(self.entry(path).await?.as_ref().map(facts_of))
+    }
+
+    async fn entry(&self, path: &[u8]) -> Result<Option<Entry>> {
         match self.client.stat(&self.url(path)?).await {
-            Ok(entry) => Ok(Some(facts_of(&entry))),
+            Ok(entry) => Ok(Some(entry)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

@@ -65,10 +65,11 @@ pub(super) async fn start(order: Order, tally: Arc<Tally>) -> Result<Started> {
         }
     }
     let retry = choices.retry;
+    let ahead = workers::ahead(&source_client, &to, &choices, &channels);
     let begun = tokio::time::Instant::now();
     let mut tries = 1;
     let (mut sources, first, last_error) = loop {
-        let found = open_all(&from, &source_client, &channels).await;
+        let found = open_all(&from, &source_client, &channels, ahead).await;
         let again = found.1.is_none() && found.2.as_ref().is_some_and(Error::is_transient);
         let in_time = retry.within.is_none_or(|limit| begun.elapsed() < limit);
         if !again || tries >= retry.attempts || !in_time {
@@ -201,6 +202,7 @@ async fn open_all(
     from: &[Location],
     client: &Client,
     channels: &Channels,
+    ahead: usize,
 ) -> (Vec<End>, Option<Facts>, Option<Error>) {
     let mut sources = Vec::new();
     let mut first = None;
@@ -213,7 +215,8 @@ async fn open_all(
         }
     };
     for location in from {
-        match open(location.clone(), client, channels).await {
+        let ahead = if first.is_none() { ahead } else { 0 };
+        match open(location.clone(), client, channels, ahead).await {
             Ok((end, Some(facts))) if first.is_none() => {
                 first = Some(facts);
                 sources.insert(0, end);
@@ -255,7 +258,12 @@ fn error_at(message: &'static str, path: &Path) -> Error {
 }
 
 /// A source, and what it is. Links are followed here, whatever the policy: the root is what was asked for.
-async fn open(location: Location, client: &Client, channels: &Channels) -> Result<(End, Option<Facts>)> {
+async fn open(
+    location: Location,
+    client: &Client,
+    channels: &Channels,
+    ahead: usize,
+) -> Result<(End, Option<Facts>)> {
     match location {
         Location::Local(path) => {
             let looked_at = path.clone();
@@ -263,7 +271,7 @@ async fn open(location: Location, client: &Client, channels: &Channels) -> Resul
             Ok((End::Local(LocalEnd::source(path)), facts.map(of_local)))
         }
         Location::Remote(url) => {
-            let (remote, facts) = Remote::of(client.clone(), url, channels).await?;
+            let (remote, facts) = Remote::of(client.clone(), url, channels, ahead).await?;
             Ok((End::Remote(remote), facts?))
         }
     }
@@ -409,7 +417,7 @@ async fn destination_end(
             .await
         }
         Location::Remote(url) => {
-            let (remote, facts) = Remote::of(client.clone(), url, channels).await?;
+            let (remote, facts) = Remote::of(client.clone(), url, channels, 0).await?;
             let facts = match facts {
                 // A server that would rather not say: it will when files are stored.
                 Err(error) if matches!(error.kind(), ErrorKind::Refused | ErrorKind::Unsupported) => None,

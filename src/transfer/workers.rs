@@ -5,11 +5,14 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::choices::Concurrency;
+use super::channels::Channels;
+use super::choices::{Choices, Concurrency, Verify};
 use super::controller;
 use super::job::Job;
+use super::location::Location;
 use super::queue::Work;
 use super::{End, Route, large, pipes};
+use crate::client::Client;
 use crate::error::{Error, ErrorKind, Phase, Result, Side};
 
 /// Workers where the number finds itself. More sessions are not faster, on servers with a core for each as well.
@@ -30,18 +33,14 @@ pub(super) async fn run(job: &Arc<Job>) -> Result<()> {
         workers.spawn(work(Arc::clone(job), number, allowed.clone()));
     }
     drop(allowed);
-    let mut logins = JoinSet::new();
-    let usual = job.channels.is_plain() && job.channels.data_credential.is_none();
-    if job.route == Route::Download && !job.single && !job.choices.dry_run && usual {
+    if job.route == Route::Download
+        && !job.single
+        && !job.choices.dry_run
+        && is_usual(&job.channels)
+        && let End::Remote(from) = &job.sources[0]
+    {
         // While the source is walked: the first files come from there when the first listing has.
-        for _ in 0..controller::first(job).min(most) {
-            let job = Arc::clone(job);
-            logins.spawn(async move {
-                if let End::Remote(from) = &job.sources[0] {
-                    from.client.warm(&from.root).await;
-                }
-            });
-        }
+        from.log_in_ahead(controller::first(job).min(most));
     }
     let control = controller::run(Arc::clone(job), most, active);
     let ended = async {
@@ -58,6 +57,25 @@ pub(super) async fn run(job: &Arc<Job>) -> Result<()> {
         ended = ended => ended,
         () = control => Ok(()),
     }
+}
+
+/// Whether files come over sessions that log in like those that walk.
+fn is_usual(channels: &Channels) -> bool {
+    channels.is_plain() && channels.data_credential.is_none()
+}
+
+/// Sessions that a tree far away is going to be fetched over at first, for those who log in before it is known to be one.
+pub(super) fn ahead(client: &Client, to: &Location, choices: &Choices, channels: &Channels) -> usize {
+    if !choices.recursive || choices.dry_run || !matches!(to, Location::Local(_)) || !is_usual(channels) {
+        return 0;
+    }
+    let wanted = match choices.concurrency {
+        Concurrency::Fixed(sessions) => usize::from(sessions),
+        Concurrency::Auto => usize::MAX,
+    };
+    let verifies = usize::from(!matches!(choices.verify, Verify::Size));
+    let places = client.sessions_per_endpoint().saturating_sub(1) / (1 + verifies);
+    wanted.min(places).min(controller::FIRST_FAR)
 }
 
 /// Workers for whom there are sessions, so that nobody holds one and waits for another that nobody gives back: a walk has one of

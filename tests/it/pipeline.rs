@@ -1,8 +1,9 @@
 //! Many files through one pipeline.
 
-use gridftp::ErrorKind;
+use gridftp::{ErrorKind, Phase};
 use gridftp_lab::{Server, random_bytes, sha256};
 
+use crate::ftpd::{Answer, Ftpd};
 use crate::support::anonymous;
 
 #[tokio::test]
@@ -79,4 +80,83 @@ async fn files_can_be_added_while_a_pipeline_runs_and_after_it_was_empty() {
     }
     assert_eq!(many.push("ftp://other.example/f").unwrap_err().kind(), ErrorKind::InvalidInput);
     assert!(client.metrics().logins <= 1, "{:?}", client.metrics());
+}
+
+/// What a server was asked for, without the login.
+fn asked(server: &Ftpd) -> Vec<String> {
+    let login = ["USER", "PASS", "FEAT", "TYPE", "SITE", "QUIT"];
+    let words = server.heard().into_iter().map(|line| line.split(' ').next().unwrap().to_owned());
+    words.filter(|word| !login.contains(&&**word)).collect()
+}
+
+/// The first file is asked for together with the data channels. Where there are none that is what failed, and not the file,
+/// whatever the server says to that.
+#[tokio::test]
+async fn without_data_channels_no_file_is_to_blame() {
+    const GRIDFTP: &[&str] = &["PARALLEL", "ERET", "SIZE"];
+    const PLAIN: &[&str] = &["SIZE", "MLST Type*;"];
+    let to_retr = ["425 no data connection", "550 no such file", "150 now\r\n426 nobody is there"];
+    for ((verb, kind), features) in [("PORT", ErrorKind::Refused), ("MODE", ErrorKind::Unsupported)]
+        .into_iter()
+        .flat_map(|refused| [(refused, GRIDFTP), (refused, PLAIN)])
+    {
+        for says in to_retr {
+            let server = Ftpd::start(features, move |line| match line.split(' ').next().unwrap() {
+                word if word == verb && line != "MODE S" => Answer::Reply("500 I will not".into()),
+                "PORT" | "OPTS" => Answer::Reply("200 yes".into()),
+                "SIZE" => Answer::Reply("213 7".into()),
+                "RETR" => Answer::Reply(says.into()),
+                _ => Answer::Usual,
+            })
+            .await;
+            let client = anonymous();
+            let mut many = client.get_many([server.url("a"), server.url("b")]).await.unwrap();
+            let error = many.next_file().await.unwrap_err();
+            let what = format!("{verb} {says} {error}");
+            assert_eq!((error.kind(), error.phase()), (kind, Phase::DataSetup), "{what}");
+            assert!(error.reply().is_some_and(|reply| reply.code() == 500), "{what}");
+            // A server that is not known for GridFTP is not asked for a file before it has answered.
+            let expected: &[&str] = match features == GRIDFTP {
+                true => &["MODE", "OPTS", "PORT", "SIZE", "RETR"],
+                false => &["MODE", "OPTS", "PORT"],
+            };
+            assert_eq!(asked(&server), expected, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_first_file_that_is_refused_does_not_touch_the_others() {
+    let server = Server::anonymous().start();
+    for n in 1..5 {
+        std::fs::write(server.dir().join(format!("f{n}")), format!("contents of {n}")).unwrap();
+    }
+    std::fs::create_dir(server.dir().join("f0")).unwrap();
+    // Missing, a folder, and files.
+    let names = ["missing", "f0", "f1", "f2", "f3", "f4"];
+    for first in [0, 1] {
+        let client = anonymous();
+        let mut many = client.get_many(names[first..].iter().map(|name| server.url(name))).await.unwrap();
+        let mut results = Vec::new();
+        while let Some(mut file) = many.next_file().await.unwrap() {
+            let (index, url) = (file.index(), file.url().to_string());
+            assert_eq!(url, server.url(names[first + index]));
+            results.push(file.bytes().await);
+        }
+        assert_eq!(results.len(), names.len() - first);
+        for (name, result) in names[first..].iter().zip(results) {
+            match result {
+                Ok(contents) => assert_eq!(contents, format!("contents of {}", &name[1..])),
+                Err(error) => {
+                    assert!(["missing", "f0"].contains(name), "{name}: {error}");
+                    // A folder is accepted before it turns out to be none of its files.
+                    let phase = if *name == "f0" { Phase::Data } else { Phase::Command };
+                    assert_eq!(error.phase(), phase, "{name}: {error}");
+                    assert_eq!(error.url().unwrap().to_string(), server.url(name));
+                }
+            }
+        }
+        // The session has gone on all the while.
+        assert_eq!(client.metrics().connects, 1, "{:?}", client.metrics());
+    }
 }

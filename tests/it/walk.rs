@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use gridftp::options::{Timeouts, TransferMode};
 use gridftp::{Client, ErrorKind, NotEntered, TimeoutKind, WalkEntry, WalkStream};
+use gridftp_lab::proxy::{Fault, Proxy, Way, What, Where};
 use gridftp_lab::{PlainServer, Server};
 
 use crate::ftpd::{Answer, Ftpd};
@@ -290,7 +291,11 @@ async fn without_extended_block_mode_a_walk_goes_on_in_stream_mode() {
         let (found, errors) = all(anonymous().walk(server.url("x"))).await;
         assert!(errors.is_empty(), "{cannot}: {errors:?}");
         assert_eq!(paths(&found), ["d", "d/g", "f"]);
-        assert!(server.heard().contains(&"MODE E".to_owned()));
+        let heard = server.heard();
+        assert!(heard.contains(&"MODE E".to_owned()));
+        // What was asked for ahead has been heard out when another listing is asked for.
+        let logins = heard.iter().filter(|line| line.starts_with("USER")).count();
+        assert!(cannot == "MLSD" || logins <= 4, "{heard:?}");
         let (found, errors) = all(anonymous().walk(server.url("x")).mode(TransferMode::ExtendedBlock)).await;
         assert!(found.is_empty() && errors.len() == 1, "{cannot}: {errors:?}");
     }
@@ -368,6 +373,41 @@ async fn a_mute_server_that_reaches_this_client_is_not_asked_in_another_way() {
         assert!(took + begun.missed() >= limit && took < limit + Duration::from_secs(1), "{took:?}");
         let asked = server.heard().iter().filter(|line| line.starts_with("MLSD")).count();
         assert_eq!(asked, 1, "{:?}", server.heard());
+    }
+}
+
+/// A listing of which something was told already breaks off, and begins again: over another set of channels, or in stream mode
+/// where nothing has ended well before.
+#[tokio::test]
+async fn of_a_listing_that_begins_again_nothing_is_told_twice() {
+    let server = Server::anonymous().start();
+    let folder = server.dir().join("t/d");
+    std::fs::create_dir_all(&folder).unwrap();
+    for n in 0..1000 {
+        std::fs::write(folder.join(format!("f{n}")), "").unwrap();
+    }
+    let expected: BTreeSet<_> = (0..1000).map(|n| format!("f{n}")).collect();
+    // What there was is told before the rest is lost.
+    let pause = What::Delay(Duration::from_millis(300));
+    for root in ["t", "t/d"] {
+        for what in [What::Reset, What::Cut] {
+            let fault = |at, what| Fault::new(Where::Data(0), Way::ToClient, at, what);
+            let proxy =
+                Proxy::before(&server).with(fault(50_000, pause.clone())).with(fault(60_000, what)).start();
+            let client = anonymous();
+            let mut walk = client.walk(proxy.url(server.dir().join(root)));
+            let (mut seen, mut early) = (BTreeSet::new(), 0);
+            while let Some(entry) = walk.next_entry().await.unwrap() {
+                if entry.entry().is_dir() {
+                    continue;
+                }
+                let name = String::from_utf8(entry.entry().name().to_vec()).unwrap();
+                assert!(seen.insert(name), "{entry:?} twice");
+                early += usize::from(proxy.struck() < 2);
+            }
+            assert_eq!(seen, expected, "{root}");
+            assert!(early > 100, "{root}: {early}");
+        }
     }
 }
 

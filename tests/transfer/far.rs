@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gridftp::Client;
-use gridftp::transfer::Why;
+use gridftp::transfer::{Concurrency, Why};
 use gridftp_lab::proxy::{Builder, Fault, Proxy, Way, What, Where};
 use gridftp_lab::{Server, sha256_file, write_random};
 
@@ -119,4 +119,36 @@ async fn a_large_file_goes_over_several_connections_where_they_are_taken() {
         assert_eq!(sent > 41 << 20, name == "cut", "{name}: {sent} bytes");
     }
     assert_eq!(entries(&folder), 4);
+}
+
+/// Where a tree is far away more sessions log in, and no more than are asked for.
+#[tokio::test]
+async fn sessions_for_a_tree_log_in_while_it_is_looked_at() {
+    let server = Server::anonymous().start();
+    let from = server.dir().join("tree");
+    std::fs::create_dir(&from).unwrap();
+    for n in 0..300_u64 {
+        write_random(&from.join(format!("f{n}")), n, 3000).unwrap();
+    }
+    let here = tempfile::tempdir().unwrap();
+    // The walk's session, and four for files; near by two, and as many as were asked for. A session that is free again in time
+    // serves twice.
+    let near = Proxy::before(&server).start();
+    let proxies =
+        [(far(&server).start(), None, 4..=5), (far(&server).start(), Some(2), 2..=3), (near, None, 1..=3)];
+    for (case, (proxy, chosen, logins)) in proxies.into_iter().enumerate() {
+        let client = client("127.0.0.1");
+        let to = here.path().join(case.to_string());
+        let mut transfer = client.transfer(proxy.url(&from), &to).recursive(true);
+        if let Some(sessions) = chosen {
+            transfer = transfer.concurrency(Concurrency::Fixed(sessions));
+        }
+        transfer.await.unwrap().check().unwrap();
+        assert_eq!(entries(&to), 300);
+        for n in 0..300 {
+            let name = format!("f{n}");
+            assert_eq!(std::fs::read(to.join(&name)).unwrap(), std::fs::read(from.join(&name)).unwrap());
+        }
+        assert!(logins.contains(&client.metrics().logins), "case {case}: {:?}", client.metrics());
+    }
 }

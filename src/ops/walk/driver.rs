@@ -45,6 +45,8 @@ pub(crate) struct Walk {
     /// For removing: what looks like a folder is entered only after the server has refused to remove it as a file, and
     /// everything that is left for good is told.
     pub(crate) removing: bool,
+    /// The root was asked about just now: it is a folder, which the server knows by that mark, if by any.
+    pub(crate) known: Option<Option<Box<[u8]>>>,
 }
 
 pub(super) type Batch = Vec<Result<WalkEntry>>;
@@ -91,6 +93,9 @@ impl Walk {
         let check = async {
             loop {
                 let lease = self.choices.client.exclusive(&url, &self.choices.session).await?;
+                if let Some(unique) = self.known.take() {
+                    return Ok((unique, lease));
+                }
                 match self.check_root(&url, &lease).await {
                     Ok(unique) => return Ok((unique, lease)),
                     Err(error) if lease.is_reused() && died(&error) => {
@@ -247,11 +252,25 @@ impl Driver {
     /// False when nobody listens.
     async fn hear(&mut self, report: Report) -> bool {
         match report {
-            Report::Entries(index, entries) => {
+            Report::Entries { index, entries, early } => {
                 let Some(task) = self.under_way.get_mut(&index) else { return true };
-                let batch: Batch =
-                    entries.into_iter().filter_map(|entry| self.walk.judge(task, entry)).collect();
+                let judge = |entry| {
+                    if !task.told.is_new(&entry) {
+                        return None;
+                    }
+                    if early {
+                        task.told.note(&entry);
+                    }
+                    self.walk.judge(task, entry)
+                };
+                let batch: Batch = entries.into_iter().filter_map(judge).collect();
                 batch.is_empty() || self.out.send(batch).await.is_ok()
+            }
+            Report::Again(index) => {
+                if let Some(task) = self.under_way.get_mut(&index) {
+                    task.told.begin_again();
+                }
+                true
             }
             Report::Ended(index, result) => {
                 let Some(task) = self.under_way.remove(&index) else { return true };
@@ -272,7 +291,8 @@ impl Driver {
                 tracing::debug!(%error, "folders are listed one by one, over connections of their own");
                 self.start_one_by_one();
                 for index in indices {
-                    if let Some(task) = self.under_way.get(&index) {
+                    if let Some(task) = self.under_way.get_mut(&index) {
+                        task.told.begin_again();
                         drop(self.jobs.send(Job { index, url: task.folder.url.clone(), spent }));
                     }
                 }

@@ -15,7 +15,7 @@ use crate::options::{DataOptions, TransferMode};
 use crate::protocol::listing::{Decoder, Form};
 use crate::session::pipeline::{Item, Next, Pipeline};
 use crate::session::reorder::Reorder;
-use crate::session::watch::may_go_on;
+use crate::session::watch::{died, may_go_on};
 use crate::types::Entry;
 use crate::url::Url;
 
@@ -35,7 +35,14 @@ pub(super) struct Job {
 
 /// What a lister has to say about a folder.
 pub(super) enum Report {
-    Entries(usize, Vec<Result<Entry>>),
+    Entries {
+        index: usize,
+        entries: Vec<Result<Entry>>,
+        /// The listing may still begin again.
+        early: bool,
+    },
+    /// A listing begins again, of which something was told.
+    Again(usize),
     Ended(usize, Result<()>),
     /// Pipelining is not to be had from this server. The folders that were given to it have not been listed.
     NoPipeline {
@@ -80,6 +87,10 @@ impl Lister {
         let _ = self.reports.send(report).await;
     }
 
+    async fn entries(&self, index: usize, entries: Vec<Result<Entry>>, early: bool) {
+        self.report(Report::Entries { index, entries, early }).await;
+    }
+
     /// Lists folder after folder, each on a session of the pool.
     pub(super) async fn one_by_one(self) {
         while let Some(Job { index, url, spent }) = self.next_job().await {
@@ -112,7 +123,7 @@ impl Lister {
                 entry = listing.next_entry() => entry,
                 // What is here is not kept back until more comes.
                 () = std::future::ready(()), if !batch.is_empty() => {
-                    self.report(Report::Entries(index, std::mem::take(&mut batch))).await;
+                    self.entries(index, std::mem::take(&mut batch), false).await;
                     shown = true;
                     continue;
                 }
@@ -122,14 +133,14 @@ impl Lister {
                 Err(error) if !listing.is_over() => batch.push(Err(error)),
                 end => {
                     if !batch.is_empty() {
-                        self.report(Report::Entries(index, batch)).await;
+                        self.entries(index, batch, false).await;
                         shown = true;
                     }
                     return end.map(drop).map_err(|error| (error, shown));
                 }
             }
             if batch.len() >= BATCH {
-                self.report(Report::Entries(index, std::mem::take(&mut batch))).await;
+                self.entries(index, std::mem::take(&mut batch), false).await;
                 shown = true;
             }
         }
@@ -146,6 +157,7 @@ impl Lister {
             fall_back,
             urls: HashMap::new(),
             lost: 0,
+            begun: None,
         };
         let failed = queued.run().await;
         if let Some(error) = failed {
@@ -165,6 +177,8 @@ struct Queued {
     /// The folders that were given to this one and are not done.
     urls: HashMap<usize, Url>,
     lost: usize,
+    /// The folder whose listing was begun last.
+    begun: Option<usize>,
 }
 
 /// How a listing of the pipeline ended.
@@ -205,6 +219,7 @@ impl Queued {
                     End::Repeat(error) => Err(error),
                     End::Unwanted(error) => {
                         self.end(index, Err(error.clone())).await;
+                        self.pipeline.forget_current();
                         // Not counted: it is the listing's fault.
                         self.lose();
                         Ok(())
@@ -251,9 +266,19 @@ impl Queued {
     /// Reads one listing.
     async fn read(&mut self, index: usize) -> End {
         let (mut decoder, mut reorder) = (Decoder::new(Form::Facts), Reorder::starting_at(0));
+        if self.begun.replace(index) == Some(index) {
+            self.lister.report(Report::Again(index)).await;
+        }
+        let mut beginnings = self.pipeline.beginnings();
         loop {
             let Some(lease) = &mut self.lease else { return End::Done(Ok(())) };
-            match self.pipeline.next_block(lease).await {
+            let block = self.pipeline.next_block(lease).await;
+            if self.pipeline.beginnings() != beginnings && block.is_ok() {
+                beginnings = self.pipeline.beginnings();
+                (decoder, reorder) = (Decoder::new(Form::Facts), Reorder::starting_at(0));
+                self.lister.report(Report::Again(index)).await;
+            }
+            match block {
                 Ok(Some((offset, data))) => {
                     if let Err(error) = reorder.insert(offset, data) {
                         return End::Unwanted(error);
@@ -280,6 +305,7 @@ impl Queued {
     }
 
     async fn decode(&self, index: usize, decoder: &mut Decoder) -> Result<()> {
+        let early = self.pipeline.may_begin_again();
         let mut batch = Vec::new();
         let result = loop {
             match decoder.next() {
@@ -288,11 +314,11 @@ impl Queued {
                 Err(error) => break Err(error),
             }
             if batch.len() >= BATCH {
-                self.lister.report(Report::Entries(index, std::mem::take(&mut batch))).await;
+                self.lister.entries(index, std::mem::take(&mut batch), early).await;
             }
         };
         if !batch.is_empty() {
-            self.lister.report(Report::Entries(index, batch)).await;
+            self.lister.entries(index, batch, early).await;
         }
         result
     }
@@ -307,7 +333,9 @@ impl Queued {
 
     /// Goes on with another session, if the error is the session's and that may help.
     fn replace(&mut self, error: Error) -> Result<()> {
-        if !self.pipeline.is_proven() && self.fall_back {
+        // A session of the pool that was dead says nothing about pipelines.
+        let dead = self.lost == 0 && died(&error) && self.lease.as_ref().is_some_and(Exclusive::is_reused);
+        if !self.pipeline.is_proven() && self.fall_back && !dead {
             return Err(error);
         }
         let open = self.lease.as_ref().is_some_and(|lease| lease.control.is_open());

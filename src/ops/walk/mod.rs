@@ -4,6 +4,7 @@ mod driver;
 mod entry;
 mod lister;
 mod plan;
+mod told;
 
 use std::fmt;
 use std::pin::Pin;
@@ -81,6 +82,7 @@ impl Client {
             max_depth: None,
             sessions: SESSIONS,
             removing: false,
+            known: None,
         };
         WalkStream { state: State::New(Box::new(walk)) }
     }
@@ -184,6 +186,12 @@ impl WalkStream {
     /// sessions goes before it.
     pub fn sessions(self, sessions: usize) -> Self {
         self.change(|walk| walk.sessions = sessions)
+    }
+
+    /// The caller has asked about the root already: it is a folder, and this is what the server knows it by. So the walk does
+    /// not ask.
+    pub(crate) fn root_is_folder(self, unique: Option<Box<[u8]>>) -> Self {
+        self.change(|walk| walk.known = Some(unique))
     }
 
     /// The next thing that was found. `None` when there is no more.

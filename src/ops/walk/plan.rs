@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::told::Told;
 use crate::url::Url;
 
 /// Folders that are remembered of one folder.
@@ -211,6 +212,8 @@ pub(crate) struct Task {
     /// It was listed before: only folders that were left out then are of interest.
     pub(crate) again: bool,
     pub(crate) children: Children,
+    /// What was told of it so far.
+    pub(super) told: Told,
 }
 
 struct Frame {
@@ -262,7 +265,7 @@ impl Plan {
     fn task(&self, folder: Arc<Folder>, from: u64, again: bool) -> Task {
         let children =
             Children { from, cut: None, kept: BinaryHeap::new(), bytes: 0, hasher: self.hasher.clone() };
-        Task { folder, again, children }
+        Task { folder, again, children, told: Told::default() }
     }
 
     /// Takes in what a listing found.

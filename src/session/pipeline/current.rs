@@ -3,13 +3,17 @@
 use bytes::Bytes;
 
 use super::reach::{self, Reach};
-use super::{Item, broken};
+use super::{Asked, Item, What, broken};
 use crate::channel::ReadRun;
-use crate::engine::Failure;
+use crate::engine::{BLOCK_BYTES, Failure};
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::session::PendingReply;
 use crate::session::get::size_of;
 use crate::session::watch::{Limits, in_step};
+
+/// Of a listing as many bytes are handed out while it may still be asked for again: its reader knows what it has told already, and
+/// need not know much.
+const EARLY: u64 = BLOCK_BYTES as u64;
 
 /// The file that is being read.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(super) struct Current {
     pub(super) received: u64,
     /// Data of this file went to the caller: it cannot be asked for again unnoticed.
     pub(super) shown: bool,
+    /// Bytes that do not count for that.
+    uncounted: u64,
     pub(super) data_ended: bool,
     /// The final reply, once it is there, whatever it says: it comes only once.
     pub(super) last: Option<Reply>,
@@ -48,7 +54,8 @@ impl From<Error> for Stop {
 }
 
 impl Current {
-    pub(super) fn new(item: Item, run: ReadRun, transfer: PendingReply, size: Option<PendingReply>) -> Self {
+    pub(super) fn new(asked: Asked, run: ReadRun, what: What) -> Self {
+        let Asked { item, size, transfer, .. } = asked;
         Self {
             index: item.index,
             item,
@@ -58,6 +65,7 @@ impl Current {
             expected: None,
             received: 0,
             shown: false,
+            uncounted: if let What::Listings { .. } = what { EARLY } else { 0 },
             data_ended: false,
             last: None,
         }
@@ -76,10 +84,13 @@ impl Current {
             match arrival {
                 Ok(Some((offset, data))) => {
                     self.received += u64::try_from(data.len()).unwrap_or(u64::MAX);
-                    self.shown = true;
+                    self.shown |= self.received > self.uncounted;
                     return Ok(Some((offset, data)));
                 }
-                Ok(None) => self.data_ended = true,
+                Ok(None) => {
+                    self.data_ended = true;
+                    self.shown |= self.received > 0;
+                }
                 Err(failure) => return Err(Stop::Set(broken(failure))),
             }
         }
