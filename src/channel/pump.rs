@@ -266,7 +266,16 @@ impl Pump<'_> {
 impl<'a> Lane<'a> {
     fn new(socket: &'a TcpStream) -> Self {
         let header = [0; HEADER_BYTES];
-        Self { socket, header, header_sent: HEADER_BYTES, at: 0, left: 0, buffer: Vec::new(), start: 0, end: 0 }
+        Self {
+            socket,
+            header,
+            header_sent: HEADER_BYTES,
+            at: 0,
+            left: 0,
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+        }
     }
 
     fn begin(&mut self, stretch: Stretch) {

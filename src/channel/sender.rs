@@ -199,7 +199,9 @@ impl Run {
             let Outgoing { file, mut supply } = outgoing;
             let mut pump = || {
                 // It ignores SIGPIPE, which a connection that has ended would raise from here on.
-                engine.wait_until_active().map_err(|error| Failure::new(FailureKind::Other, error.to_string()))?;
+                engine
+                    .wait_until_active()
+                    .map_err(|error| Failure::new(FailureKind::Other, error.to_string()))?;
                 let supply = &mut *supply;
                 Pump { file: &file, supply, progress: &progress, open: &open, over: &over }.run(&lanes)
             };

@@ -19,7 +19,9 @@ use tokio::sync::{oneshot, watch};
 use super::listen::{failure, out_of_the_way, parse_range, turned};
 use super::receiver::{Open, pool};
 use super::socket::Own;
-use crate::engine::{Direction, Engine, Failure, FailureKind, Pool, PortSettings, WriteRun, fork, source_range};
+use crate::engine::{
+    Direction, Engine, Failure, FailureKind, Pool, PortSettings, WriteRun, fork, source_range,
+};
 
 type Connection = Result<Own<TcpStream>, Failure>;
 
@@ -141,11 +143,7 @@ pub(super) async fn connect(
     out_of_the_way(outcome?)
 }
 
-fn socket(
-    peer: SocketAddr,
-    tcp_buffer_bytes: Option<u32>,
-    direction: Direction,
-) -> io::Result<TcpSocket> {
+fn socket(peer: SocketAddr, tcp_buffer_bytes: Option<u32>, direction: Direction) -> io::Result<TcpSocket> {
     let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(bytes) = tcp_buffer_bytes {
         // Before it connects: what window may be offered is told then.

@@ -296,7 +296,8 @@ impl Session {
         };
         let settings = self.settings(options, extended_block)?;
         let port_settings = self.port_settings(direction, options, extended_block)?;
-        let mut port = DataPort::open(&engine, port_settings, direction, options.file && !options.is_striped());
+        let mut port =
+            DataPort::open(&engine, port_settings, direction, options.file && !options.is_striped());
         let address = if listens {
             let on = self.local().ip().to_canonical();
             let mut at = port.listen_all(on, stripes.unwrap_or(1)).await.map_err(setup_failed)?;

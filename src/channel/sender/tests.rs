@@ -40,7 +40,8 @@ struct Part {
 
 impl Supply for Part {
     fn next(&mut self, most: u64) -> Option<Stretch> {
-        let stretch = Stretch { at: self.at, offset: self.at - self.base, bytes: most.min(self.end - self.at) };
+        let stretch =
+            Stretch { at: self.at, offset: self.at - self.base, bytes: most.min(self.end - self.at) };
         self.at += stretch.bytes;
         (stretch.bytes > 0).then_some(stretch)
     }
@@ -98,7 +99,7 @@ async fn received(peer: &mut Stream) -> (Vec<(u64, Vec<u8>)>, Option<u64>) {
 
 async fn all(peers: &mut [Stream]) -> (Vec<u8>, Vec<u64>) {
     let (mut blocks, mut ends) = (Vec::new(), Vec::new());
-    let each = peers.iter_mut().map(|peer| received(peer));
+    let each = peers.iter_mut().map(received);
     for (found, told) in futures_util::future::join_all(each).await {
         blocks.extend(found);
         ends.extend(told);

@@ -74,6 +74,9 @@ impl State {
     }
 }
 
+/// How often what is held back is let through.
+const STEP: Duration = Duration::from_millis(5);
+
 /// No more than so many bytes a second.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
@@ -85,7 +88,9 @@ struct Pace {
 impl Pace {
     /// How many of the bytes may have passed by now.
     fn allowed(&self, now: Instant) -> u64 {
-        let micros = u64::try_from(now.saturating_duration_since(self.since).as_micros()).unwrap_or(u64::MAX);
+        // In steps: byte by byte as time passes, the proxy and who receives would do nothing else.
+        let steps = now.saturating_duration_since(self.since).as_micros() / STEP.as_micros();
+        let micros = u64::try_from(steps * STEP.as_micros()).unwrap_or(u64::MAX);
         self.from.saturating_add(micros.saturating_mul(self.per_second) / 1_000_000)
     }
 }
@@ -147,7 +152,7 @@ impl Flow {
             return Some(time);
         }
         let waits = self.pace.is_some() && !self.held.is_empty() && self.may_write(now) == 0;
-        waits.then(|| now + Duration::from_millis(5))
+        waits.then(|| now + STEP)
     }
 
     fn is_over(&self) -> bool {
