@@ -23,6 +23,7 @@ mod unseen;
 mod writer;
 
 pub(crate) use crate::session::get::Taken;
+pub(crate) use crate::session::put::{NotSent, Outgoing, Stretch, Supply};
 pub use builder::{GetBuilder, PutBuilder};
 pub use get::{Block, Get};
 pub use many::{GetMany, GetManyBuilder, ManyFile};

@@ -8,13 +8,12 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::channel::Outgoing;
 use crate::client::{Claim, Exclusive};
 use crate::data::unseen::Unseen;
 use crate::data::{PutBuilder, Writer};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::protocol::command::Command;
-use crate::session::put::{ActivePut, NotSent, Placement, PutRequest};
+use crate::session::put::{ActivePut, NotSent, Outgoing, Placement, PutRequest};
 use crate::session::watch::{died, too_long, within};
 use crate::types::RestartMarker;
 use crate::url::Url;

@@ -81,10 +81,11 @@ impl Run {
         // Nobody may be there to hear it.
         match self {
             Self::Read { feed, .. } => drop(feed.arrivals.send(Arrival::End(end))),
-            Self::Write { feed, .. } => {
-                if let Err(failure) = &end {
-                    let _ = feed.shared.failure.set(failure.clone());
-                    feed.shared.permits.close();
+            Self::Write { mut feed, .. } => {
+                match &end {
+                    // Its waiting ends with the feed.
+                    Err(failure) => drop(feed.shared.failure.set(failure.clone())),
+                    Ok(()) => feed.shared.ended(),
                 }
                 drop(feed.end.send(end));
             }

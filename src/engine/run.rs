@@ -141,19 +141,31 @@ pub(super) struct WriteFeed {
 /// What the engine has of a run. Without it nothing moves any more, whatever the reason: whoever waits for room, or for a
 /// failure, is told.
 #[derive(Debug)]
-pub(super) struct Served(Arc<WriteShared>);
+pub(super) struct Served {
+    shared: Arc<WriteShared>,
+    /// The run has ended as it should.
+    ended: bool,
+}
+
+impl Served {
+    pub(super) fn ended(&mut self) {
+        self.ended = true;
+    }
+}
 
 impl std::ops::Deref for Served {
     type Target = WriteShared;
 
     fn deref(&self) -> &WriteShared {
-        &self.0
+        &self.shared
     }
 }
 
 impl Drop for Served {
     fn drop(&mut self) {
-        self.0.permits.close();
+        if !self.ended {
+            self.permits.close();
+        }
     }
 }
 
@@ -183,7 +195,7 @@ impl WriteRun {
             written: AtomicU64::new(0),
         });
         let (sender, end) = oneshot::channel();
-        let feed = WriteFeed { shared: Served(Arc::clone(&shared)), end: sender };
+        let feed = WriteFeed { shared: Served { shared: Arc::clone(&shared), ended: false }, end: sender };
         engine.push(Command::Write { port, run, feed });
         Self { engine: engine.clone(), port, run, shared, end, finishing: false, ended: false }
     }

@@ -18,10 +18,11 @@ use crate::protocol::command::Command;
 use crate::session::channel::Ready;
 use crate::session::control::{Control, WINDOW};
 use crate::session::get::size_of;
-use crate::session::watch::{EXPLANATION_LIMIT, Limits, Patience, explain, explained, in_step};
+use crate::session::watch::{EXPLANATION_LIMIT, Limits, Patience, explain_early, explained, in_step};
 use crate::session::{PendingReply, Session};
 use crate::types::{FeatureSet, RestartMarker};
 
+pub(crate) use crate::channel::{Outgoing, Stretch, Supply};
 use account::Account;
 pub(crate) use file::NotSent;
 pub(crate) use plan::{Placement, PutRequest};
@@ -136,7 +137,7 @@ impl Session {
         let reply = tokio::select! {
             biased;
             reply = pending.next() => reply?,
-            failure = run.failed() => return Err(explain(failure, &mut pending, None).await),
+            failure = run.failed() => return Err(explain_early(failure, &mut pending).await),
         };
         if !reply.is_preliminary() {
             // Nothing was sent: an extended block set serves the next file.

@@ -193,6 +193,23 @@ fn timed_out(kind: TimeoutKind, phase: Phase, message: String) -> Error {
     Error::new(ErrorKind::Timeout(kind), phase, message).with_side(Side::Server)
 }
 
+/// The error of a transfer that the server had not accepted yet when its data channel failed. Where both connections are lost
+/// it is the control connection's, whichever of them was looked at first.
+pub(crate) async fn explain_early(failure: Failure, pending: &mut PendingReply) -> Error {
+    if failure.is_ours() {
+        return explain(failure, pending, None).await;
+    }
+    match tokio::time::timeout(EXPLANATION_LIMIT, pending.last()).await {
+        Ok(Ok(reply)) => explained(failure, Some(reply)),
+        Ok(Err(error)) => error,
+        Err(_) => {
+            // It may wait for a data connection that never comes, and whoever used the session next would wait for it.
+            pending.give_up();
+            explained(failure, None)
+        }
+    }
+}
+
 /// The error of a transfer whose data channel failed: the server's, if it says something soon, else the channel's.
 pub(crate) async fn explain(failure: Failure, pending: &mut PendingReply, told: Option<Reply>) -> Error {
     let reply = match told {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::channel::ReadRun;
 use crate::error::{Error, ErrorKind, Phase, Reply, Result, Side};
 use crate::session::PendingReply;
-use crate::session::watch::explain;
+use crate::session::watch::explain_early;
 
 /// Blocks that are taken before the reply that announces them: of up to 256 KiB each.
 const MAX_EARLY: usize = 64;
@@ -38,7 +38,7 @@ pub(super) async fn accepted(
                     started(&pending.next().await?)?;
                     return Ok((run, early));
                 }
-                Err(failure) => return Err(explain(failure, pending, None).await),
+                Err(failure) => return Err(explain_early(failure, pending).await),
             },
         }
     }

@@ -2,8 +2,8 @@
 
 use tokio::time::Instant;
 
-use super::{ActivePut, ended_early};
-use crate::channel::{Broken, Outgoing};
+use super::{ActivePut, Outgoing, ended_early};
+use crate::channel::Broken;
 use crate::error::{Error, ErrorKind, Phase, Result, Side, TimeoutKind};
 use crate::session::watch::Patience;
 

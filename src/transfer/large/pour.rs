@@ -7,10 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::upload::{MARKERS, Upload};
-use crate::channel::{Outgoing, Stretch, Supply};
-use crate::data::Put;
+use crate::data::{NotSent, Outgoing, Put, Stretch, Supply};
 use crate::error::{Error, Result, Side};
-use crate::session::put::NotSent;
 use crate::transfer::local_end::blocking;
 
 /// What is left of a piece, which others may make shorter.
