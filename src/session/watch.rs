@@ -201,8 +201,9 @@ pub(crate) async fn explain_early(failure: Failure, pending: &mut PendingReply) 
     }
     match tokio::time::timeout(EXPLANATION_LIMIT, pending.last()).await {
         Ok(Ok(reply)) => explained(failure, Some(reply)),
-        Ok(Err(error)) => error,
-        Err(_) => {
+        Ok(Err(error)) if error.kind() == ErrorKind::ConnectionLost => error,
+        // No answer in time says less than what broke.
+        Ok(Err(_)) | Err(_) => {
             // It may wait for a data connection that never comes, and whoever used the session next would wait for it.
             pending.give_up();
             explained(failure, None)
