@@ -129,6 +129,23 @@ impl Drop for ModestLimit {
     }
 }
 
+/// Has the kernel make the process's table of descriptors as large as [`move_high`] needs it.
+///
+/// While there is one thread that costs nothing. With more of them it is a wait of some 10 ms (an RCU grace period), for whoever
+/// needs the larger table first: better for the engine's thread than for one that moves data.
+pub(super) fn widen(probe: impl AsFd) {
+    // It never shrinks. Where the limit does not allow it, nothing is moved there either.
+    drop(rustix::io::fcntl_dupfd_cloexec(probe, SELECT_LIMIT));
+}
+
+/// The same, for a process that has no engine yet.
+pub(crate) fn widen_early() {
+    raise_limit();
+    if let Ok(probe) = std::fs::File::open("/dev/null") {
+        widen(probe);
+    }
+}
+
 /// Moves a descriptor that Globus never sees above the border, when the limit of the process allows it.
 pub(crate) fn move_high(fd: OwnedFd) -> OwnedFd {
     match rustix::io::fcntl_dupfd_cloexec(&fd, SELECT_LIMIT) {

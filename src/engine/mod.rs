@@ -57,7 +57,7 @@ pub(crate) use buffer::Pool;
 pub(crate) use counters::{Counters, Gauge};
 pub(crate) use data::{Direction, Layout, PortSecurity, PortSettings, Protection};
 pub(crate) use failure::{Failure, FailureKind};
-pub(crate) use fds::move_high;
+pub(crate) use fds::{move_high, widen_early};
 pub(crate) use port::DataPort;
 pub(crate) use run::{ReadRun, WriteRun};
 pub(crate) use security::{CredentialHandle, GssContext, TargetName};

@@ -223,6 +223,7 @@ pub(crate) async fn shutdown(limit: Duration) -> bool {
 
 /// The life of the engine thread.
 fn run(engine: Engine, read_end: OwnedFd, probe: OwnedFd) {
+    fds::widen(&probe);
     // What C may still look at must not be freed when this function ends, by whatever way: never dropped, on purpose.
     let mut state = ManuallyDrop::new(State::new(&engine, probe));
     let ended = catch_unwind(AssertUnwindSafe(|| {

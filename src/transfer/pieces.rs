@@ -224,6 +224,15 @@ impl Pieces {
         moving.note(moving.position(), bytes)
     }
 
+    /// The next bytes of a piece are to be sent, from there on: how many of them are this piece's. None if it is somewhere else
+    /// by now: whoever asks has been given up, and somebody else moves it.
+    pub(super) fn advance_from(&self, id: usize, position: u64, bytes: u64) -> u64 {
+        let mut inner = self.lock();
+        let moving = inner.moving.iter_mut().find(|moving| moving.id == id);
+        let moving = moving.filter(|moving| moving.position() == position);
+        moving.map_or(0, |moving| moving.note(position, bytes))
+    }
+
     /// Bytes of a piece came, from any place in it: how many of them, from the first on, are still this piece's.
     pub(super) fn arrived(&self, id: usize, offset: u64, bytes: u64) -> u64 {
         let mut inner = self.lock();
@@ -413,7 +422,11 @@ mod tests {
         let id = pieces.take().unwrap().id;
         assert_eq!(pieces.advance(id, 50), 50);
         pieces.rewind(id, 30);
+        assert_eq!(pieces.advance_from(id, 60, 10), 0, "of somebody who does not know that");
+        assert_eq!(pieces.advance_from(id, 30, 10), 10);
+        pieces.rewind(id, 30);
         pieces.finish(id, false);
+        assert_eq!(pieces.advance_from(id, 30, 10), 0);
         assert_eq!(pieces.take().unwrap().range, 30..100);
     }
 

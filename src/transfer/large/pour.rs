@@ -23,8 +23,8 @@ struct Rest {
 
 impl Supply for Rest {
     fn next(&mut self, most: u64) -> Option<Stretch> {
-        let pieces = &self.file.crew.pieces;
-        let bytes = pieces.advance(self.id, most.min(pieces.left(self.id)));
+        // A thread that has not noticed yet that it was given up must not go on with what somebody else sends.
+        let bytes = self.file.crew.pieces.advance_from(self.id, self.at, most);
         let at = self.at;
         self.at = at.saturating_add(bytes);
         // It is not sent before where its put counts from.
