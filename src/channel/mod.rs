@@ -25,6 +25,7 @@ mod tests;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -203,10 +204,11 @@ impl WriteRun {
         matches!(self.0, To::File(_))
     }
 
-    /// Begins to send a file, as soon as there are connections. Once in a run's life.
-    pub(crate) async fn begin_file(&mut self, outgoing: Outgoing) -> Result<(), Failure> {
+    /// Begins to send a file, as soon as there are connections. Once in a run's life. If nobody asks what came of it, it ends
+    /// when nothing has moved for that long.
+    pub(crate) async fn begin_file(&mut self, outgoing: Outgoing, patience: Duration) -> Result<(), Failure> {
         match &mut self.0 {
-            To::File(run) => run.begin(outgoing).await,
+            To::File(run) => run.begin(outgoing, patience).await,
             To::C(_) => Err(Failure::new(engine::FailureKind::Other, "these connections take blocks")),
         }
     }

@@ -143,6 +143,8 @@ pub(super) struct Pump<'a> {
     pub(super) progress: &'a Progress,
     pub(super) open: &'a Open,
     pub(super) over: &'a watch::Receiver<bool>,
+    /// How long a connection without room is waited for, if nobody says anything: nobody may be there any more.
+    pub(super) patience: Duration,
 }
 
 impl Pump<'_> {
@@ -153,6 +155,7 @@ impl Pump<'_> {
         let mut all: Vec<_> = lanes.sockets.iter().map(Lane::new).collect();
         let mut free: VecDeque<_> = (0..all.len()).collect();
         let (mut full, mut more, mut turns) = (Vec::new(), true, 0_usize);
+        let mut moved = Instant::now();
         loop {
             while let Some(which) = free.pop_front() {
                 if lanes.closed.load(Ordering::Acquire) || *self.over.borrow() {
@@ -181,6 +184,13 @@ impl Pump<'_> {
             let since = Instant::now();
             await_room(&all, &mut full, &mut free, LOOK)?;
             self.supply.waited(since.elapsed(), Duration::ZERO);
+            if !free.is_empty() {
+                moved = Instant::now();
+            } else if moved.elapsed() > self.patience {
+                return Err(
+                    Failure::new(FailureKind::Other, "no data connection had room for too long").into()
+                );
+            }
             if lanes.closed.load(Ordering::Acquire) || *self.over.borrow() {
                 return Err(Failure::gone().into());
             }
@@ -193,8 +203,9 @@ impl Pump<'_> {
             let of_file = straight && lane.header_sent == HEADER_BYTES;
             let sent = if of_file {
                 let sent = self.straight(lane);
-                if let Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) = sent {
-                    // Not every file can be sent like that.
+                if !matches!(sent, Ok(_) | Err(Errno::AGAIN | Errno::INTR)) {
+                    // Not every file can be sent like that. And of an error it is not known whether it is the file's or the
+                    // connection's: read and written, it shows.
                     *copied = true;
                     continue;
                 }
@@ -210,7 +221,6 @@ impl Pump<'_> {
                 Ok(sent) => self.note(sent),
                 Err(Errno::AGAIN) => return Ok(Step::Full),
                 Err(Errno::INTR) => {}
-                Err(Errno::IO) if of_file => return Err(Broken::File(Errno::IO.into())),
                 Err(errno) => return Err(broke(errno.into()).into()),
             }
         }

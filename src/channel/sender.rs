@@ -6,6 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
@@ -85,7 +86,11 @@ impl Port {
     }
 
     pub(super) fn check(&self) -> Result<(), Failure> {
-        match self.stage().as_ref().map(|stage| stage.borrow().clone()) {
+        let stage = self.stage();
+        // Whoever connects has gone without a word: its runtime has ended.
+        let gone = stage.as_ref().is_some_and(|stage| stage.has_changed().is_err());
+        match stage.as_ref().map(|stage| stage.borrow().clone()) {
+            Some(Stage::Connecting) if gone => Err(Failure::gone()),
             Some(Stage::Failed(failure)) => Err(failure),
             Some(Stage::Connected(lanes)) if lanes.is_spent() => {
                 Err(Failure::new(FailureKind::EndOfFile, "the server closed a data connection"))
@@ -187,8 +192,9 @@ impl Run {
         self.inner.as_mut().ok_or_else(Failure::gone)
     }
 
-    /// Begins to send a file, as soon as there are connections; [`Self::sent`] tells what came of it. Once in a run's life.
-    pub(super) async fn begin(&mut self, outgoing: Outgoing) -> Result<(), Failure> {
+    /// Begins to send a file, as soon as there are connections; [`Self::sent`] tells what came of it. Once in a run's life. If
+    /// nobody hears of that, it ends when nothing has moved for that long.
+    pub(super) async fn begin(&mut self, outgoing: Outgoing, patience: Duration) -> Result<(), Failure> {
         let (engine, progress) = (self.engine.clone(), Arc::clone(&self.progress));
         let inner = self.inner()?;
         let lanes = inner.lanes().await?;
@@ -203,7 +209,8 @@ impl Run {
                     .wait_until_active()
                     .map_err(|error| Failure::new(FailureKind::Other, error.to_string()))?;
                 let supply = &mut *supply;
-                Pump { file: &file, supply, progress: &progress, open: &open, over: &over }.run(&lanes)
+                Pump { file: &file, supply, progress: &progress, open: &open, over: &over, patience }
+                    .run(&lanes)
             };
             let result = pump();
             drop(open);
@@ -252,6 +259,9 @@ impl Run {
         let inner = self.inner()?;
         if inner.ended {
             return Ok(());
+        }
+        if matches!(inner.state, State::Waiting) {
+            return Err(Failure::new(FailureKind::Other, "no file was sent"));
         }
         if !matches!(inner.state, State::Ending(_)) {
             let lanes = inner.lanes().await?;

@@ -182,41 +182,32 @@ impl Put {
         self.note(result)
     }
 
-    /// Waits until all of the file was handed to the network. `None` if the time that was given for that is over.
+    /// Waits until all of the file was handed to the network, for that long: tells whether it was.
     ///
     /// Cancel safe: may be called again.
-    pub(crate) async fn file_sent(&mut self, limit: Duration) -> Option<Result<(), NotSent>> {
+    pub(crate) async fn file_sent(&mut self, wait: Duration) -> Result<bool, NotSent> {
         let deadline = self.deadline;
-        let open = match self.usable() {
-            Ok(open) => open,
-            Err(error) => return Some(Err(error.into())),
-        };
-        let until = Instant::now().checked_add(limit).into_iter().chain(deadline).min();
-        let sent = open.active.file_sent();
-        let sent = match until {
-            Some(until) => tokio::time::timeout_at(until, sent).await.ok(),
-            None => Some(sent.await),
-        };
-        let sent = match sent {
-            None if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
-                Some(Err(too_long().into()))
+        let now = Instant::now();
+        let open = self.usable()?;
+        // The end of the waiting is no deadline: what takes longer to be explained is waited for.
+        let sent = open.active.file_sent(now.checked_add(wait).unwrap_or(now));
+        let sent = match deadline {
+            None => sent.await,
+            Some(deadline) => {
+                tokio::time::timeout_at(deadline, sent).await.unwrap_or_else(|_| Err(too_long().into()))
             }
-            sent => sent,
         };
-        if let Some(Ok(())) = sent {
-            let bytes = usize::try_from(open.active.sent()).unwrap_or(usize::MAX);
-            open.lease.control.counters().sent(bytes);
+        match sent {
+            Ok(sent) => {
+                if sent {
+                    let bytes = usize::try_from(open.active.sent()).unwrap_or(usize::MAX);
+                    open.lease.control.counters().sent(bytes);
+                }
+                Ok(sent)
+            }
+            Err(NotSent::Failed(error)) => self.note(Err(error)).map(|()| false).map_err(NotSent::Failed),
+            Err(other) => Err(other),
         }
-        sent.map(|sent| {
-            sent.map_err(|error| match error {
-                NotSent::Failed(error) => match self.note(Err(error)) {
-                    Err(error) => NotSent::Failed(error),
-                    // It never makes a success of it.
-                    Ok(()) => NotSent::Short,
-                },
-                other => other,
-            })
-        })
     }
 
     /// Ends the file and waits until the server has confirmed it.

@@ -433,7 +433,8 @@ impl Session {
     /// Keeps a set for the next transfer; a stream set is of no more use.
     pub(crate) fn give_back(&mut self, ready: Ready) {
         self.speak_freely();
-        if ready.extended_block {
+        // One that was never aimed is of no use to anybody else.
+        if ready.extended_block && !ready.delayed {
             self.channels.cached =
                 Some(Cached { port: ready.port, direction: ready.direction, options: ready.options });
         }

@@ -4,11 +4,12 @@ use std::fs;
 use std::future::IntoFuture as _;
 use std::time::{Duration, Instant};
 
-use gridftp::Client;
 use gridftp::options::{ProtectionLevel, Timeouts};
 use gridftp::transfer::{Preserve, Retry, Verify};
+use gridftp::{Client, ErrorKind, TimeoutKind};
 use gridftp_lab::Server;
 use gridftp_lab::forest::manifest;
+use gridftp_lab::hostile::{Act, Hostile, Play, Step};
 use gridftp_lab::proxy::{Fault, Proxy, Way, What, Where};
 
 use crate::support::{anonymous, trusting, with_proxy};
@@ -132,4 +133,50 @@ async fn a_server_that_never_overwrites_is_helped() {
         assert_eq!(files.len(), 1, "{:?}", files.keys());
         assert_eq!(files["/f"], fs::read(here.path().join("f")).unwrap());
     }
+}
+
+/// What becomes of the upload of one large file, and how soon.
+async fn upload(client: &Client, from: &std::path::Path, to: String) -> (gridftp::Error, Duration) {
+    let begun = Instant::now();
+    let once = Retry::default().attempts(1);
+    let transfer = client.transfer(from.to_str().unwrap(), to).retry(once).into_future();
+    let ended = tokio::time::timeout(Duration::from_secs(40), transfer).await.expect("an end");
+    let error = ended.and_then(|report| report.check().map(drop)).unwrap_err();
+    (error, begun.elapsed())
+}
+
+#[tokio::test]
+async fn a_large_file_on_its_way_out_ends_by_its_limits_whatever_is_said_meanwhile() {
+    let here = tempfile::tempdir().unwrap();
+    let large = here.path().join("large");
+    gridftp_lab::write_random(&large, 9, 64 << 20).unwrap();
+    let limit = Duration::from_secs(3);
+    let timeouts = Timeouts::default().reply(limit).first_byte(limit).stall(limit);
+    let client = Client::builder().timeouts(timeouts).build().unwrap();
+
+    // A server that takes nothing more, and goes on telling of what it has (111, 112).
+    let server = Server::anonymous().start();
+    for what in [What::Stall, What::BlackHole] {
+        let fault = Fault::new(Where::EveryData, Way::ToServer, 300_000, what.clone());
+        let proxy = Proxy::before(&server).with(fault).start();
+        let (error, took) = upload(&client, &large, proxy.url(server.dir().join("up"))).await;
+        assert_eq!(error.kind(), ErrorKind::Timeout(TimeoutKind::Stall), "{what:?}: {error}");
+        assert!(took < 6 * limit, "{what:?}: {took:?}");
+    }
+
+    // The data connections break, and nobody says why.
+    let after = Step::Data { after: 1 << 20 };
+    let play = || Play::new().folder("/d").at(after, Act::Reset);
+    let mute = Hostile::start(play().at(Step::Final, Act::Silence));
+    let (error, took) = upload(&client, &large, mute.url("/d/up")).await;
+    assert_eq!(error.kind(), ErrorKind::ConnectionLost, "{error}");
+    assert!(took < 6 * limit, "{took:?}");
+    assert!(!mute.exists("/d/up"));
+
+    // The server says why.
+    let full = Hostile::start(Play::new().folder("/d").at(after, Act::reply("452 No space left")));
+    let (error, took) = upload(&client, &large, full.url("/d/up")).await;
+    assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+    assert!(took < 6 * limit, "{took:?}");
+    assert!(!full.exists("/d/up"));
 }

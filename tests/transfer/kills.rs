@@ -172,8 +172,9 @@ async fn what_a_journal_remembers_and_refuses() {
     assert_eq!(fs::read(server.dir().join("to/f2")).unwrap(), b"changed");
     assert_eq!(fs::read(server.dir().join("to/f3")).unwrap(), b"3");
     // Two at once: the second is refused.
-    write_random(&from.join("large"), 1, 300 << 20).unwrap();
-    let first = transfer().start().unwrap();
+    write_random(&from.join("large"), 1, 40 << 20).unwrap();
+    let slowly = gridftp::transfer::RateLimit::new(20 << 20).unwrap();
+    let first = transfer().rate_limit(slowly).start().unwrap();
     let mut progress = first.progress();
     progress.wait_for(|now| now.found > 0).await.unwrap();
     let second = transfer().await.unwrap_err();

@@ -58,6 +58,8 @@ pub(super) struct Account {
     pub(super) position: u64,
     /// Bytes handed over.
     pub(super) sent: u64,
+    /// There are more to come, of which nobody has said how many.
+    pub(super) to_come: bool,
     /// The end of the last byte, in the caller's count.
     pub(super) end: u64,
 }
@@ -73,6 +75,7 @@ impl Account {
             news: 0,
             position,
             sent: 0,
+            to_come: false,
             end,
         }
     }
@@ -108,7 +111,8 @@ impl Account {
         }
         let there = self.there();
         // With all of it there, whatever the server says is that it is at work on the rest: on a tape, or on a checksum.
-        self.news += u64::from(there != before || there.0.max(there.1) >= self.sent);
+        let all = !self.to_come && there.0.max(there.1) >= self.sent;
+        self.news += u64::from(there != before || all);
     }
 
     /// Bytes that the server told of, by its two ways.

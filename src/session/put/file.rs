@@ -1,5 +1,7 @@
 //! A put whose bytes the data channel takes from a file by itself.
 
+use std::pin::pin;
+
 use tokio::time::Instant;
 
 use super::{ActivePut, Outgoing, ended_early};
@@ -32,22 +34,41 @@ impl ActivePut {
 
     /// Begins to send a file; what came of it is told by [`Self::file_sent`].
     pub(crate) async fn begin_file(&mut self, outgoing: Outgoing) -> Result<()> {
-        self.patience = Some(Patience::new(self.signs(), self.limits.stall));
-        let until = tokio::time::sleep(self.limits.stall);
-        let begun = tokio::select! {
-            begun = self.run.begin_file(outgoing) => begun,
-            () = until => return Err(self.limits.stalled()),
+        let stall = self.limits.stall;
+        self.patience = Some(Patience::new(self.signs(), stall));
+        self.account.to_come = true;
+        let until = tokio::time::sleep(stall);
+        let heard = {
+            let Self { run, pending, .. } = self;
+            let (mut begun, mut until) = (pin!(run.begin_file(outgoing, stall * 2)), pin!(until));
+            loop {
+                tokio::select! {
+                    biased;
+                    begun = &mut begun => break begun.map_err(Some).map(|()| None),
+                    // Of nothing that was sent nothing can be told.
+                    reply = pending.next() => match reply {
+                        Ok(reply) if reply.is_preliminary() => {}
+                        reply => break Ok(Some(reply)),
+                    },
+                    () = &mut until => break Err(None),
+                }
+            }
         };
-        match begun {
-            Ok(()) => Ok(()),
-            Err(failure) => Err(self.reason(failure).await),
+        match heard {
+            Ok(None) => Ok(()),
+            Ok(Some(reply)) => {
+                self.hear(reply)?;
+                self.confirmed.clone().map_or(Ok(()), |reply| Err(ended_early(reply)))
+            }
+            Err(Some(failure)) => Err(self.reason(failure).await),
+            Err(None) => Err(self.limits.stalled()),
         }
     }
 
-    /// Waits until all of the file was handed to the network.
+    /// Waits until all of the file was handed to the network, or until then: tells whether it was.
     ///
     /// Cancel safe: may be called again.
-    pub(crate) async fn file_sent(&mut self) -> Result<(), NotSent> {
+    pub(crate) async fn file_sent(&mut self, until: Instant) -> Result<bool, NotSent> {
         let stall = self.limits.stall;
         // Nothing tells of written bytes, so they are looked for.
         let tick = self.limits.tick();
@@ -64,7 +85,10 @@ impl ActivePut {
                     // Places of its bytes were the sender's matter; how many there were counts.
                     self.account.sent_in_all(self.run.written());
                     return match sent {
-                        Ok(()) => Ok(()),
+                        Ok(()) => {
+                            self.account.to_come = false;
+                            Ok(true)
+                        }
                         Err(Broken::Channel(failure)) => Err(self.reason(failure).await.into()),
                         Err(Broken::File(error)) => Err(NotSent::Unreadable(error)),
                         Err(Broken::Short) => Err(NotSent::Short),
@@ -72,6 +96,7 @@ impl ActivePut {
                 }
                 reply = self.pending.next() => self.hear(reply)?,
                 () = tokio::time::sleep(tick) => {}
+                () = tokio::time::sleep_until(until) => return Ok(false),
             }
             let signs = self.signs();
             let patience = self.patience.get_or_insert_with(|| Patience::new(signs, stall));

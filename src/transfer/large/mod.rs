@@ -16,7 +16,7 @@ use super::job::Job;
 use super::local::temporary_name;
 use super::queue::Item;
 use super::{End, Route};
-use crate::error::{Error, ErrorKind, Phase, Side};
+use crate::error::{Error, ErrorKind, Phase, Side, TimeoutKind};
 use crate::types::Checksum;
 
 /// A file that is whole, checked, and under its name.
@@ -136,12 +136,10 @@ fn changed(was: Option<u64>, is: Option<u64>) -> Error {
 
 /// Whether the channels may be to blame, rather than the file.
 fn is_about_channels(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Connect
-            | ErrorKind::ConnectionLost
-            | ErrorKind::Refused
-            | ErrorKind::Timeout(_)
-            | ErrorKind::Unsupported
-    )
+    let kind = match error.kind() {
+        ErrorKind::Connect | ErrorKind::ConnectionLost | ErrorKind::Refused | ErrorKind::Unsupported => true,
+        ErrorKind::Timeout(kind) => kind != TimeoutKind::Total,
+        _ => false,
+    };
+    kind && error.phase() != Phase::LocalFile
 }

@@ -63,13 +63,14 @@ impl Upload {
         put.begin_file(Outgoing { file, supply: Box::new(rest) }).await?;
         let sent = loop {
             match put.file_sent(MARKERS).await {
-                Some(sent) => break sent,
-                None => self.hear(put, range),
+                Ok(true) => break Ok(()),
+                Ok(false) => self.hear(put, range),
+                Err(error) => break Err(error),
             }
         };
         let end = range.start.saturating_add(put.sent());
         match sent {
-            Ok(()) if self.crew.pieces.left(id) == 0 => Ok(end),
+            Ok(()) if self.crew.pieces.left(id) == 0 && end == self.crew.pieces.end(id) => Ok(end),
             Ok(()) | Err(NotSent::Short) => Err(super::changed(Some(self.size), Some(end))),
             Err(NotSent::Failed(error)) => Err(error),
             Err(NotSent::Unreadable(error)) => {
