@@ -1,6 +1,8 @@
 //! What can be chosen for one get or put.
 
+use std::any::Any;
 use std::future::IntoFuture;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::Client;
@@ -118,6 +120,8 @@ pub struct PutBuilder {
     pub(super) marker_interval: Option<Duration>,
     pub(super) check_size: bool,
     pub(super) keep_incomplete: bool,
+    /// Held until it is known what became of the start.
+    pub(super) guard: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl PutBuilder {
@@ -211,6 +215,13 @@ impl PutBuilder {
     /// server's, there 5 seconds.
     pub fn marker_interval(mut self, interval: Duration) -> Self {
         self.marker_interval = Some(interval);
+        self
+    }
+
+    /// Holds something until it is known what became of the start of the put, also if nobody waits for that any more: from then
+    /// on nothing comes to be at the server that was not there.
+    pub(crate) fn holding(mut self, guard: Arc<dyn Any + Send + Sync>) -> Self {
+        self.guard = Some(guard);
         self
     }
 
@@ -389,6 +400,7 @@ impl Client {
             marker_interval: None,
             check_size: true,
             keep_incomplete: false,
+            guard: None,
         }
     }
 }

@@ -87,6 +87,11 @@ impl Put {
             let (sender, receiver) = oneshot::channel();
             let keep = builder.keep_incomplete;
             let store = Self::store(lease, claim, request, url.clone(), keep, deadline, sender);
+            let guard = builder.guard.clone();
+            let store = async move {
+                store.await;
+                drop(guard);
+            };
             tokio::spawn(store.in_current_span());
             let gone = || {
                 Error::new(ErrorKind::Internal, Phase::Command, "the runtime ended while a put was started")

@@ -24,7 +24,7 @@ use super::queue::Item;
 use super::report::ReportKind;
 
 /// How long the end of a transfer is put off to leave no half file behind.
-const CLEAN_UP: Duration = Duration::from_secs(10);
+pub(super) const CLEAN_UP: Duration = Duration::from_secs(10);
 
 /// An answer that comes later than that has had a long way, and is not merely late.
 const DOUBTLESS: Duration = Duration::from_millis(20);

@@ -290,7 +290,7 @@ fn an_interrupt_ends_a_tree_within_two_seconds() {
         assert!(took < Duration::from_secs(2), "{took:?}");
         assert_eq!(outcome.code, 130, "{}", outcome.stderr);
         assert!(outcome.stderr.contains("ended by SIGINT; not all of it was done"), "{}", outcome.stderr);
-        assert_eq!(names(&watched).is_empty(), flags.is_empty(), "{flags:?} {:?}", names(&watched));
+        assert_eq!(names(&watched).is_empty(), flags.is_empty(), "{way} {flags:?} {:?}", names(&watched));
     }
 }
 

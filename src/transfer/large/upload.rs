@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::transfer::local_end::blocking;
 use crate::transfer::pieces::{Piece, Pieces};
 use crate::transfer::progress::Watched;
 use crate::transfer::queue::{Half, Item};
-use crate::transfer::remote::Remote;
+use crate::transfer::remote::{CLEAN_UP, Remote};
 use crate::types::{ChecksumAlgorithm, RangeSet, RestartMarker};
 use crate::url::Url;
 
@@ -54,6 +54,9 @@ pub(super) struct Upload {
     pub(super) moved: AtomicU64,
     /// The file is there at the server, so that others may write into it.
     begun: watch::Sender<bool>,
+    /// Puts whose start is under way, and those of which nobody here heard what became of it: there may be a file.
+    asking: Arc<watch::Sender<usize>>,
+    unheard: AtomicUsize,
     /// One sender writes it from its beginning on, so far.
     manner: Mutex<Manner>,
     /// What there was of it is known by its size alone: the whole is compared by checksum.
@@ -115,6 +118,8 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
         along,
         moved: AtomicU64::new(0),
         begun: watch::Sender::new(false),
+        asking: Arc::default(),
+        unheard: AtomicUsize::new(0),
         manner: Mutex::new(Manner { in_order, by_size }),
         by_size,
     });
@@ -139,6 +144,7 @@ pub(super) async fn upload(job: &Arc<Job>, item: &mut Item) -> Result<Moved, Bro
     job.queue.withdraw(&shared);
     drop(shared);
     file.crew.dismiss().await;
+    file.nothing_is_asked().await;
     let moved = match moved {
         Ok(()) => job.unless_ended(file.finish(job, item, to)).await,
         Err(error) => Err(error),
@@ -304,7 +310,13 @@ impl Upload {
         // Where the put counts from.
         let base = if !fresh && to.is_gridftp() && to.features.esto() { range.start } else { 0 };
         let waits = &self.job.tally.waits;
-        let mut put = waits.network(self.ask(to, fresh, range.start).into_future()).await?;
+        self.unheard.fetch_add(1, Ordering::Relaxed);
+        let asking = Arc::new(Asking::new(&self.asking));
+        let put = waits.network(self.ask(to, fresh, range.start).holding(asking).into_future()).await;
+        if !put.as_ref().is_err_and(Error::may_have_applied) {
+            self.unheard.fetch_sub(1, Ordering::Relaxed);
+        }
+        let mut put = put?;
         if !self.begun.send_replace(true) {
             self.job.queue.look_again();
         }
@@ -319,6 +331,14 @@ impl Upload {
                 Err(error)
             }
         }
+    }
+
+    /// Waits until it is known what became of everything that was begun at the server, and given up since. A name that is
+    /// removed or given away before would come again.
+    async fn nothing_is_asked(&self) {
+        let mut asking = self.asking.subscribe();
+        // What takes longer than that is left, as the file itself would be.
+        let _ = tokio::time::timeout(CLEAN_UP, asking.wait_for(|asking| *asking == 0)).await;
     }
 
     /// More connections than were asked for.
@@ -441,6 +461,10 @@ impl Upload {
         Ok(Moved { bytes: self.size, checksum })
     }
 
+    fn may_be_there(&self) -> bool {
+        *self.begun.borrow() || self.unheard.load(Ordering::Relaxed) > 0
+    }
+
     async fn give_up(&self, job: &Job, item: &mut Item, to: &Remote, error: &Error) {
         let ended = job.stopped().is_some();
         let again = error.is_transient() && !ended || job.keeps_halves();
@@ -452,7 +476,7 @@ impl Upload {
                 self.remember();
                 self.watched.is_at(ranges.total_bytes());
                 item.half = Some(Half { size: item.size, modified: item.modified, ranges, manner });
-            } else if *self.begun.borrow() {
+            } else if self.may_be_there() {
                 // Nothing to go on from, and nobody would know of it.
                 self.watched.is_at(0);
                 to.remove_temporary(&self.temporary).await;
@@ -460,10 +484,27 @@ impl Upload {
             return;
         }
         self.watched.is_at(0);
-        if *self.begun.borrow() || !self.stored().is_empty() {
+        if self.may_be_there() || !self.stored().is_empty() {
             to.remove_temporary(&self.temporary).await;
         }
         job.forget(item);
+    }
+}
+
+/// A put that is being begun, until that is over.
+#[derive(Debug)]
+struct Asking(Arc<watch::Sender<usize>>);
+
+impl Asking {
+    fn new(asking: &Arc<watch::Sender<usize>>) -> Self {
+        asking.send_modify(|asking| *asking += 1);
+        Self(Arc::clone(asking))
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.send_modify(|asking| *asking -= 1);
     }
 }
 
